@@ -1,0 +1,68 @@
+"""What every command shares: flags, and the exit status of each kind of failure."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from bnn_keras.errors import UserError
+
+# TensorFlow announces accelerators that are not there; a user's own setting wins.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def run(
+    main: Callable[[flags.FlagValues, list[str]], None],
+    flag_values: flags.FlagValues,
+    usage: str,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse the command line, call `main(flags, positional arguments)` and give the exit status.
+
+    Args:
+        main: the command; it returns when the work was done.
+        flag_values: the flags that the command defined.
+        usage: text for --help.
+        argv: the command line with the program's name first; `sys.argv` if None.
+
+    Returns:
+        0 if the work was done, 2 for a user's mistake (one sentence on standard error), 1 for a
+        bug of ours (with its trace), 130 if interrupted.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    # Options are explained on --help and nowhere else; absl's own flags would drown ours.
+    if {"--help", "-h", "--helpfull"} & set(argv[1:]):
+        print(f"{usage.strip()}\n{flag_values.main_module_help() or flag_values.get_help()}")
+        return 0
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        main(flag_values, _parse(flag_values, argv))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
+    try:
+        return flag_values(argv)[1:]
+    except flags.Error as error:
+        names = ", ".join(f"--{name}" for name in sorted(flag_values))
+        raise UserError(f"{str(error).rstrip('.')}; valid flags: {names}.") from None
+
+
+def no_more(positional: Sequence[str], most: int = 0) -> None:
+    """Refuse words on the command line that no flag and no argument takes."""
+    if len(positional) > most:
+        raise UserError(f"Unexpected argument {positional[most]!r}; every setting is a flag (--help lists them).")

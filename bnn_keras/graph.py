@@ -1,0 +1,148 @@
+"""A Keras model as a flat list of layer calls: what is counted, converted and verified.
+
+Shared layers appear once for each call, nested models are unfolded.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from bnn_keras.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor between layers; equal to itself only.
+
+    Args:
+        shape: with the batch dimension, None where unknown.
+        tensor: the Keras tensor, or None for the inside of a nested model.
+    """
+
+    shape: tuple[int | None, ...]
+    tensor: Any = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Call:
+    """One call of one layer.
+
+    Args:
+        layer: the Keras layer.
+        args, kwargs: what it was called with, every tensor replaced by its `Value`.
+        inputs: the values among them.
+        outputs: what it gave.
+        path: the layer's name, behind the names of the nested models that it is in.
+    """
+
+    layer: tf.keras.layers.Layer
+    args: Any
+    kwargs: Any
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    path: str
+
+    @property
+    def stage(self) -> str:
+        """The stage that the layer belongs to: its name up to the first slash."""
+        return self.path.split("/")[0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Graph:
+    """The calls of a model in an order in which they can be computed."""
+
+    calls: tuple[Call, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+    def consumers(self, value: Value) -> list[Call]:
+        """The calls that take `value`."""
+        return [call for call in self.calls if value in call.inputs]
+
+    def producer(self, value: Value) -> Call | None:
+        """The call that gives `value`; None for an input of the model."""
+        return next((call for call in self.calls if value in call.outputs), None)
+
+
+def of(model: tf.keras.Model) -> Graph:
+    """Read a functional or sequential model.
+
+    Raises:
+        UserError: a subclassed model, which has no graph of layers, or one that was never built.
+    """
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        raise UserError(
+            f"Model {model.name!r} has no graph of layers: build it as a functional or sequential model "
+            f"with an input shape. Received: {type(model).__name__}."
+        )
+    inputs = [Value(tuple(t.shape), t) for t in model.inputs]
+    calls: list[Call] = []
+    outputs = _unfold(model, inputs, "", calls)
+    return Graph(tuple(calls), tuple(inputs), tuple(outputs))
+
+
+def stage_names(graph: Graph) -> list[str]:
+    """The stages in order; a layer of its own name is a stage of its own."""
+    return list(dict.fromkeys(call.stage for call in graph.calls))
+
+
+def run(graph: Graph, feed: dict[Value, Any], compute: Callable[[Call, Callable[[Any], Any]], Any]) -> dict[Value, Any]:
+    """Go through the calls in order and compute every value.
+
+    Args:
+        feed: what the inputs hold.
+        compute: gets a call and a function that fills values into its `args` or `kwargs`; returns
+            what the layer gives.
+    """
+    values = dict(feed)
+
+    def fill(structure):
+        return tf.nest.map_structure(lambda leaf: values[leaf] if isinstance(leaf, Value) else leaf, structure)
+
+    for call in graph.calls:
+        values.update(zip(call.outputs, tf.nest.flatten(compute(call, fill)), strict=True))
+    return values
+
+
+def _unfold(model, inputs: list[Value], prefix: str, calls: list[Call]) -> list[Value]:
+    # A tensor is known by its identity: Keras compares symbolic tensors element by element.
+    known = {id(t): value for t, value in zip(model.inputs, inputs, strict=True)}
+    for layer, node in _nodes_in_order(model):
+        args, kwargs = tf.nest.map_structure(
+            lambda leaf: known.get(id(leaf), leaf), (node.call_args, node.call_kwargs)
+        )
+        found = tuple(leaf for leaf in tf.nest.flatten((args, kwargs)) if isinstance(leaf, Value))
+        produced = tf.nest.flatten(node.outputs)
+        if isinstance(layer, tf.keras.Model) and getattr(layer, "inputs", None):
+            outputs = _unfold(layer, list(found), f"{prefix}{layer.name}/", calls)
+        else:
+            outputs = [Value(tuple(t.shape), None if prefix else t) for t in produced]
+            calls.append(Call(layer, args, kwargs, found, tuple(outputs), prefix + layer.name))
+        known.update((id(t), value) for t, value in zip(produced, outputs, strict=True))
+    return [known[id(t)] for t in model.outputs]
+
+
+def _nodes_in_order(model) -> Iterator[tuple[Any, Any]]:
+    """The nodes between the model's inputs and outputs, each behind those it needs."""
+    nodes = {
+        id(tensor): (layer, node)
+        for layer in model.layers
+        for node in layer.inbound_nodes
+        for tensor in tf.nest.flatten(node.outputs)
+    }
+    done = {id(t) for t in model.inputs}
+    stack = [(tensor, False) for tensor in reversed(model.outputs)]
+    while stack:
+        tensor, ready = stack.pop()
+        if id(tensor) in done:
+            continue
+        layer, node = nodes[id(tensor)]
+        if ready:
+            done.update(id(t) for t in tf.nest.flatten(node.outputs))
+            yield layer, node
+        else:
+            stack.append((tensor, True))
+            stack.extend((t, False) for t in reversed(node.keras_inputs))

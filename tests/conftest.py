@@ -1,0 +1,19 @@
+"""Shared by all tests: Keras 2 first, and the folder of real samples where it is there."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import bnn_keras  # noqa: E402, F401  isort: skip
+import pytest  # noqa: E402
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of published numbers and real images beside the project."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not there: it holds the published numbers and real images")
+    return SHARED

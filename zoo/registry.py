@@ -1,0 +1,111 @@
+"""Every network by its name: one builder, one list, one table of recipes."""
+
+import inspect
+from types import ModuleType
+
+import tensorflow as tf
+
+from bnn_keras import layers, normalization, weights
+from bnn_keras.errors import UserError, one_of
+from bnn_keras.recipe import Recipe
+from zoo import meliusnet, shared
+
+# A module here is one paper's: VARIANTS (settings by name), RECIPES, network(x, **settings).
+PAPERS: tuple[ModuleType, ...] = (meliusnet,)
+SMALLEST = 32  # pixels; below that the last sections would have no image left
+PUBLISHED = ("params",)  # what a row of VARIANTS says besides the settings
+
+
+def list_models() -> list[str]:
+    """The names that `build` takes, sorted."""
+    return sorted(name for paper in PAPERS for name in paper.VARIANTS)
+
+
+def build(
+    name: str,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    weights: str | None = None,
+    include_top: bool = True,
+    classifier_activation: str | None = None,
+    normalization: str | tuple | None = None,
+    **overrides,
+) -> tf.keras.Model:
+    """Build a network of the zoo.
+
+    Args:
+        name: one of `list_models()`.
+        input_shape: height, width (32 pixels and more) and 3 channels; RGB in [0, 255].
+        classes: outputs of the classifier.
+        weights: a file or run folder that `bnn_keras.weights.load` reads.
+        include_top: False ends with the feature map, [batch, height / 32, width / 32, channels].
+        classifier_activation: None gives logits.
+        normalization: a name of `bnn_keras.normalization`, a (mean, std) pair of triples, "none";
+            None is ImageNet's.
+        overrides: settings of the family in place of the variant's own, such as `stem`, `binary`,
+            `pad_values`, `kernel_clip`.
+
+    Returns:
+        A functional model, [batch, height, width, 3] to [batch, classes].
+
+    Raises:
+        UserError: an unknown name or setting, an impossible shape, weights that do not fit.
+    """
+    paper = _paper(name)
+    settings = {**variant(name), **overrides}
+    _check(name, input_shape, classes, settings, paper)
+    image = tf.keras.Input(input_shape, name="image")
+    x = _normalize(image, normalization)
+    x = paper.network(x, head=shared.Head(classes, include_top, classifier_activation), **settings)
+    model = tf.keras.Model(image, x, name=name)
+    if weights is not None:
+        _load(model, weights)
+    return model
+
+
+def variant(name: str) -> dict:
+    """The settings of a published variant."""
+    row = _paper(name).VARIANTS[name]
+    return {key: value for key, value in row.items() if key not in PUBLISHED}
+
+
+def recipe(name: str) -> Recipe:
+    """The paper's recipe for ImageNet."""
+    return _paper(name).RECIPES[name]
+
+
+def _paper(name: str) -> ModuleType:
+    for paper in PAPERS:
+        if name in paper.VARIANTS:
+            return paper
+    raise one_of("model", name, list_models())
+
+
+def _normalize(image, normalization_: str | tuple | None):
+    constants = normalization.constants(normalization_)
+    return image if constants is None else layers.Normalize(*constants, name="normalization")(image)
+
+
+def _load(model: tf.keras.Model, path: str) -> None:
+    weights.load(model, path)
+
+
+def _check(name: str, input_shape, classes: int, settings: dict, paper: ModuleType) -> None:
+    valid = [
+        key
+        for function in (paper.network, shared.activated_conv)
+        for key, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not parameter.empty or key in paper.VARIANTS[name]
+        if key not in ("head", "strides")
+    ]
+    for key in settings:
+        if key not in valid:
+            raise one_of(f"setting of {name}", key, sorted(valid))
+    if len(input_shape) != 3 or input_shape[2] != 3:
+        raise UserError(f"{name} takes images of height x width x 3 (RGB). Received: input_shape={tuple(input_shape)}.")
+    if any(not isinstance(edge, int) or edge < SMALLEST for edge in input_shape[:2]):
+        raise UserError(
+            f"{name} takes images from {SMALLEST} x {SMALLEST} pixels up. Received: input_shape={tuple(input_shape)}."
+        )
+    if not isinstance(classes, int) or classes < 1:
+        raise UserError(f"{name} needs at least one class. Received: classes={classes!r}.")
