@@ -65,4 +65,6 @@ def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
 def no_more(positional: Sequence[str], most: int = 0) -> None:
     """Refuse words on the command line that no flag and no argument takes."""
     if len(positional) > most:
-        raise UserError(f"Unexpected argument {positional[most]!r}; every setting is a flag (--help lists them).")
+        raise UserError(
+            f"Unexpected argument {positional[most]!r}; every setting is a flag (--help lists them)."
+        )

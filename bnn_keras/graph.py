@@ -89,7 +89,9 @@ def stage_names(graph: Graph) -> list[str]:
     return list(dict.fromkeys(call.stage for call in graph.calls))
 
 
-def run(graph: Graph, feed: dict[Value, Any], compute: Callable[[Call, Callable[[Any], Any]], Any]) -> dict[Value, Any]:
+def run(
+    graph: Graph, feed: dict[Value, Any], compute: Callable[[Call, Callable[[Any], Any]], Any]
+) -> dict[Value, Any]:
     """Go through the calls in order and compute every value.
 
     Args:
@@ -100,7 +102,9 @@ def run(graph: Graph, feed: dict[Value, Any], compute: Callable[[Call, Callable[
     values = dict(feed)
 
     def fill(structure):
-        return tf.nest.map_structure(lambda leaf: values[leaf] if isinstance(leaf, Value) else leaf, structure)
+        return tf.nest.map_structure(
+            lambda leaf: values[leaf] if isinstance(leaf, Value) else leaf, structure
+        )
 
     for call in graph.calls:
         values.update(zip(call.outputs, tf.nest.flatten(compute(call, fill)), strict=True))

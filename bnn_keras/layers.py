@@ -66,7 +66,9 @@ class Normalize(tf.keras.layers.Layer):
     def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs):
         super().__init__(**kwargs)
         if len(mean) != len(std) or not all(s > 0 for s in std):
-            raise UserError(f"Normalize needs as many positive stds as means. Received: mean={mean}, std={std}.")
+            raise UserError(
+                f"Normalize needs as many positive stds as means. Received: mean={mean}, std={std}."
+            )
         self.mean, self.std = [float(m) for m in mean], [float(s) for s in std]
 
     def call(self, inputs):
@@ -116,7 +118,9 @@ class ChannelShuffle(tf.keras.layers.Layer):
 
     def build(self, input_shape):
         if input_shape[-1] % self.groups:
-            raise UserError(f"ChannelShuffle needs channels in multiples of {self.groups}. Received: {input_shape[-1]}.")
+            raise UserError(
+                f"ChannelShuffle needs channels in multiples of {self.groups}. Received: {input_shape[-1]}."
+            )
         super().build(input_shape)
 
     def call(self, inputs):

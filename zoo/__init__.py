@@ -1,7 +1,7 @@
 """The networks, by their published names.
 
-    zoo.list_models()
-    zoo.build("meliusnet22", input_shape=(32, 32, 3), classes=10)
+zoo.list_models()
+zoo.build("meliusnet22", input_shape=(32, 32, 3), classes=10)
 """
 
 import bnn_keras  # noqa: F401  first: it sets Keras 2 before TensorFlow is imported

@@ -102,7 +102,9 @@ def _check(name: str, input_shape, classes: int, settings: dict, paper: ModuleTy
         if key not in valid:
             raise one_of(f"setting of {name}", key, sorted(valid))
     if len(input_shape) != 3 or input_shape[2] != 3:
-        raise UserError(f"{name} takes images of height x width x 3 (RGB). Received: input_shape={tuple(input_shape)}.")
+        raise UserError(
+            f"{name} takes images of height x width x 3 (RGB). Received: input_shape={tuple(input_shape)}."
+        )
     if any(not isinstance(edge, int) or edge < SMALLEST for edge in input_shape[:2]):
         raise UserError(
             f"{name} takes images from {SMALLEST} x {SMALLEST} pixels up. Received: input_shape={tuple(input_shape)}."

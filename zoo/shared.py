@@ -19,7 +19,9 @@ def he_normal() -> tf.keras.initializers.Initializer:
 
 
 def batch_norm(x, name: str, epsilon: float = BN_EPSILON, scale: bool = True):
-    return tf.keras.layers.BatchNormalization(momentum=BN_MOMENTUM, epsilon=epsilon, scale=scale, name=name)(x)
+    return tf.keras.layers.BatchNormalization(momentum=BN_MOMENTUM, epsilon=epsilon, scale=scale, name=name)(
+        x
+    )
 
 
 def relu(x, name: str):
