@@ -10,6 +10,11 @@ MEAN_STD: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]
         (0.4914 * 255, 0.4822 * 255, 0.4465 * 255),
         (0.2023 * 255, 0.1994 * 255, 0.2010 * 255),
     ),
+    # larq-zoo's and torchvision's constants for ImageNet, there on the scale [0, 1].
+    "larq_zoo": (
+        (0.485 * 255, 0.456 * 255, 0.406 * 255),
+        (0.229 * 255, 0.224 * 255, 0.225 * 255),
+    ),
     # Measured: scikit-learn's training digits, upsampled to 32 pixels, grey in three channels.
     "digits": ((77.8, 77.8, 77.8), (87.5, 87.5, 87.5)),
 }

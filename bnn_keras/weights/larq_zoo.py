@@ -1,0 +1,89 @@
+"""larq-zoo's weight files in our names.
+
+Its files are Keras 2's older HDF5 form: a group a layer, listed in the attribute `layer_names`. A
+grouped convolution is several layers there and one kernel here.
+"""
+
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from bnn_keras.errors import UserError
+
+# Pattern of their layer's name, and our layer's; {n} is the n-th number of the pattern plus one. A
+# number called `part` is the group of a grouped convolution.
+RULES: dict[str, list[tuple[str, str]]] = {
+    "meliusnet": [
+        (r"stem_s(\d+)_conv", "stem/conv{0}"),
+        (r"stem_s(\d+)_groupconv_conv(?P<part>\d+)", "stem/conv{0}"),
+        (r"stem_s(\d+)_bn", "stem/bn{0}"),
+        (r"section_(\d+)_block_(\d+)_dense_bn", "section{0}_block{1}_dense/bn"),
+        (r"section_(\d+)_block_(\d+)_dense_binconv", "section{0}_block{1}_dense/conv"),
+        (r"section_(\d+)_block_(\d+)_improve_bn", "section{0}_block{1}_improvement/bn"),
+        (r"section_(\d+)_block_(\d+)_improve_binconv", "section{0}_block{1}_improvement/conv"),
+        (r"section_(\d+)_transition_bn", "section{0}_transition/bn"),
+        (r"section_(\d+)_transition_pw", "section{0}_transition"),
+        (r"head_bn", "head/bn"),
+        (r"head_dense", "head"),
+    ],
+}
+
+
+def read(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
+    """The weights of an open file by our layers' names, in the file's order.
+
+    Raises:
+        UserError: not a file of larq-zoo's, or of a family that has no rules here.
+    """
+    theirs = _arrays(file, path)
+    for rules in RULES.values():
+        names = {name: _translate(name, rules) for name in theirs}
+        if all(names.values()):
+            return _join(theirs, names)
+    # Show the key that the best-fitting family lacks.
+    best = max(RULES.values(), key=lambda rules: sum(_translate(name, rules) is not None for name in theirs))
+    unknown = next(name for name in theirs if _translate(name, best) is None)
+    raise UserError(
+        f"{path} holds the layer {unknown!r}, which no family of larq-zoo read here has: {', '.join(RULES)}."
+    )
+
+
+def _arrays(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
+    root = file["model_weights"] if "model_weights" in file else file
+    if "layer_names" not in root.attrs:
+        raise UserError(f"{path} is not a file of larq-zoo's: it lists no layer_names.")
+    layers = {_text(name): root[_text(name)] for name in root.attrs["layer_names"]}
+    return {
+        name: [group[_text(key)][...] for key in group.attrs["weight_names"]]
+        for name, group in layers.items()
+        if len(group.attrs["weight_names"])
+    }
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _translate(name: str, rules: list[tuple[str, str]]) -> tuple[str, int] | None:
+    """Our layer's name and the part of it that their layer is."""
+    for pattern, ours in rules:
+        match = re.fullmatch(pattern, name)
+        if match:
+            part = int(match.groupdict().get("part") or 0)
+            return ours.format(*(int(number) + 1 for number in match.groups())), part
+    return None
+
+
+def _join(theirs: dict[str, list[np.ndarray]], names: dict) -> dict[str, list[np.ndarray]]:
+    parts: dict[str, dict[int, list[np.ndarray]]] = {}
+    for name, arrays in theirs.items():
+        ours, part = names[name]
+        parts.setdefault(ours, {})[part] = arrays
+    return {
+        ours: [
+            np.concatenate(arrays, axis=-1) for arrays in zip(*(found[i] for i in sorted(found)), strict=True)
+        ]
+        for ours, found in parts.items()
+    }

@@ -1,0 +1,207 @@
+"""Weights against the framework they come from, and files that must not be read."""
+
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from bnn_keras import weights
+from bnn_keras.errors import UserError
+
+TINY = dict(input_shape=(32, 32, 3), blocks=(1, 1, 1, 1), channels=(32, 32, 32))
+
+
+def tiny(classes=4, **overrides):
+    return zoo.build("meliusneta", classes=classes, **{**TINY, **overrides})
+
+
+def randomise(model, seed=0):
+    """Random weights, BatchNorm statistics included: a fresh model hides mistakes."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            layer.set_weights(
+                [
+                    rng.uniform(0.5, 1.5, w.shape) if i in (0, 3) else rng.normal(0, 0.3, w.shape)
+                    for i, w in enumerate(layer.get_weights())
+                ]
+            )
+        elif layer.weights:
+            layer.set_weights(
+                [rng.normal(0, 1 / np.sqrt(np.prod(w.shape[:-1])), w.shape) for w in layer.get_weights()]
+            )
+
+
+def same(a, b):
+    return len(a.weights) == len(b.weights) and all(
+        np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    model = tiny()
+    randomise(model)
+    model.save(folder / "best.keras")
+    model.save_weights(folder / "tiny.weights.h5")
+    return model, folder
+
+
+@pytest.mark.parametrize("name", ["best.keras", "tiny.weights.h5", ""])
+def test_own_files_give_the_same_weights(source, name):
+    model, folder = source
+    other = tiny()
+    assert not same(model, other)
+    assert "weights from" in weights.load(other, folder / name)
+    assert same(model, other)
+
+
+def test_a_saved_model_loads_without_the_zoo_and_computes_the_same(source):
+    model, folder = source
+    image = np.random.default_rng(1).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    np.testing.assert_array_equal(
+        weights.read_model(folder).predict(image, verbose=0), model.predict(image, verbose=0)
+    )
+
+
+@pytest.mark.parametrize("name", ["best.keras", "tiny.weights.h5"])
+def test_new_head_keeps_its_own_weights_and_takes_the_rest(source, name):
+    model, folder = source
+    other = tiny(classes=7)
+    head = other.get_layer("head").get_weights()
+    with pytest.raises(UserError, match="does not fit at"):
+        weights.load(other, folder / name)
+    assert "new head (the file's has 4 classes)" in weights.load(other, folder / name, new_head=True)
+    for now, before in zip(other.get_layer("head").get_weights(), head, strict=True):
+        np.testing.assert_array_equal(now, before)
+    np.testing.assert_array_equal(
+        other.get_layer("section4_block1_dense/conv").get_weights()[0],
+        model.get_layer("section4_block1_dense/conv").get_weights()[0],
+    )
+
+
+def test_a_model_without_its_classifier_takes_the_rest(source):
+    model, folder = source
+    features = tiny(include_top=False)
+    weights.load(features, folder / "best.keras")
+    np.testing.assert_array_equal(
+        features.get_layer("head/bn").get_weights(), model.get_layer("head/bn").get_weights()
+    )
+
+
+@pytest.mark.parametrize("name", ["best.keras", "tiny.weights.h5"])
+@pytest.mark.parametrize(
+    "overrides", [dict(blocks=(1, 2, 1, 1)), dict(channels=(32, 64, 32)), dict(stem="conv7x7")], ids=str
+)
+def test_weights_of_another_model_change_nothing(source, name, overrides):
+    _, folder = source
+    other = tiny(**overrides)
+    before = other.get_weights()
+    with pytest.raises(UserError, match="another model's|does not fit"):
+        weights.load(other, folder / name, new_head=True)
+    assert all(np.array_equal(a, b) for a, b in zip(before, other.get_weights(), strict=True))
+
+
+def test_larq_zoo_as_oracle_in_float64(tmp_path):
+    """MeliusNet-22 with larq-zoo's stem pooling and weight clipping: its logits from its file."""
+    from larq_zoo.literature import MeliusNet22
+
+    tf.keras.backend.set_floatx("float64")
+    try:
+        theirs = MeliusNet22(input_shape=(64, 64, 3), weights=None, num_classes=10)
+        randomise(theirs)
+        theirs.save_weights(tmp_path / "meliusnet22_weights.h5")
+        ours = zoo.build(
+            "meliusnet22",
+            (64, 64, 3),
+            10,
+            tmp_path / "meliusnet22_weights.h5",
+            stem_pool=2,
+            kernel_clip=1.3,
+            normalization="none",
+        )
+        image = np.random.default_rng(2).normal(0, 1, (2, 64, 64, 3))
+        expected = tf.keras.Model(theirs.inputs, theirs.get_layer("head_dense").output)(image).numpy()
+        assert np.abs(ours(image).numpy() - expected).max() <= 1e-9 * np.ptp(expected)
+        with pytest.raises(UserError, match="'head'"):
+            zoo.build("meliusnet22", (64, 64, 3), 12, tmp_path / "meliusnet22_weights.h5")
+        with pytest.raises(UserError, match="does not fit at|holds no weights for"):
+            zoo.build("meliusnet29", (64, 64, 3), 10, tmp_path / "meliusnet22_weights.h5")
+    finally:
+        tf.keras.backend.set_floatx("float32")
+
+
+def test_files_that_are_none(source, tmp_path):
+    model, folder = source
+    whole = (folder / "best.keras").read_bytes()
+    (tmp_path / "cut.keras").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.keras").write_text("no model")
+    (tmp_path / "text.weights.h5").write_text("no weights")
+    (tmp_path / "text.h5").write_text("no weights")
+    (tmp_path / "some.pth").write_text("no weights")
+    shutil.copy(folder / "tiny.weights.h5", tmp_path / "renamed.h5")
+    (tmp_path / "empty").mkdir()
+    for name, message in {
+        "cut.keras": "not a whole .keras file",
+        "text.keras": "not a whole .keras file",
+        "text.weights.h5": "not a whole HDF5 file",
+        "text.h5": "not a whole HDF5 file",
+        "renamed.h5": "lists no layer_names",
+        "some.pth": "valid: a run folder",
+        "missing.h5": "No such file or folder",
+        "missing.keras": "No such file or folder",
+        "empty": "No best.keras",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            weights.load(model, tmp_path / name)
+
+
+def test_a_foreign_larq_zoo_file_names_the_layer(tmp_path):
+    model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,), name="strange")])
+    model.save_weights(tmp_path / "strange.h5")
+    with pytest.raises(UserError, match="'strange'"):
+        weights.load(tiny(), tmp_path / "strange.h5")
+
+
+def rewrite(source, target, change):
+    """Copy a .keras file with another configuration."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for item in old.namelist():
+            data = old.read(item)
+            if item == "config.json":
+                config = json.loads(data)
+                change(config)
+                data = json.dumps(config)
+            new.writestr(item, data)
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"class_name": "system", "module": "os", "config": {}, "registered_name": None},
+        {"class_name": "function", "module": "builtins", "config": "exec", "registered_name": "exec"},
+        {"class_name": "__lambda__", "config": {"value": "4wAAAA=="}},
+        {"class_name": "Lambda", "module": "keras.layers", "config": {"function": ["4wAAAA==", None, None]}},
+        {"class_name": "TFOpLambda", "module": "tf_keras.src.layers.core.tf_op_layer",
+         "config": {"function": "io.write_file"}, "registered_name": "TFOpLambda"},
+        {"class_name": "get_file", "module": "keras.utils", "config": {}, "registered_name": None},
+    ],
+    ids=lambda p: p["class_name"],
+)  # fmt: skip
+def test_a_file_that_names_code_is_refused_before_keras_sees_it(source, tmp_path, poison):
+    _, folder = source
+    rewrite(folder / "best.keras", tmp_path / "poison.keras", lambda c: c["config"]["layers"].append(poison))
+    with pytest.raises(UserError, match="not among the classes that are loaded"):
+        weights.read_model(tmp_path / "poison.keras")
+
+
+def test_plain_tensor_functions_are_read(tmp_path):
+    image = tf.keras.Input((4, 4, 2))
+    x = tf.concat([image + tf.stop_gradient(tf.sign(image) - image), image[:, 1:3, :, :]], 1)
+    tf.keras.Model(image, tf.keras.layers.Activation("tanh")(x)).save(tmp_path / "plain.keras")
+    assert weights.read_model(tmp_path / "plain.keras").output_shape == (None, 6, 4, 2)
