@@ -111,6 +111,52 @@ def run(
     return values
 
 
+def shapes(
+    graph: Graph, input_shape: tuple[int | None, ...] | None = None
+) -> dict[Value, tuple[int | None, ...]]:
+    """The shape of every value, with the batch dimension; None where even a trial does not tell.
+
+    Args:
+        input_shape: of the model's only input without the batch, in place of its own.
+
+    Raises:
+        UserError: an `input_shape` that the model can't take.
+    """
+    given = _input_shapes(graph, input_shape)
+    values = (*graph.inputs, *(value for call in graph.calls for value in call.outputs))
+    if input_shape is None and all(v.tensor is not None and None not in v.shape[1:] for v in values):
+        return {value: value.shape for value in values}
+    # A nested model's own tensors do not know the size that it is called with: try it.
+    found: dict[Value, tuple[int | None, ...]] = {}
+
+    @tf.function
+    def trial(*tensors):
+        feed = dict(zip(graph.inputs, tensors, strict=True))
+        results = run(graph, feed, lambda call, fill: call.layer(*fill(call.args), **fill(call.kwargs)))
+        found.update((value, tuple(tensor.shape)) for value, tensor in results.items())
+
+    trial.get_concrete_function(*(tf.TensorSpec(given[value], value.tensor.dtype) for value in graph.inputs))
+    return found
+
+
+def _input_shapes(graph: Graph, input_shape) -> dict[Value, tuple[int | None, ...]]:
+    if input_shape is None:
+        return {value: value.shape for value in graph.inputs}
+    own = graph.inputs[0].shape
+    wanted = (None, *input_shape)
+    if (
+        len(graph.inputs) > 1
+        or len(wanted) != len(own)
+        or any(a not in (None, b) for a, b in zip(own, wanted, strict=True))
+    ):
+        received = [value.shape[1:] for value in graph.inputs]
+        raise UserError(
+            f"input_shape fills in what a model's only input leaves open. Received: {tuple(input_shape)} "
+            f"for {', '.join(map(str, received))}."
+        )
+    return {graph.inputs[0]: wanted}
+
+
 def _unfold(model, inputs: list[Value], prefix: str, calls: list[Call]) -> list[Value]:
     # A tensor is known by its identity: Keras compares symbolic tensors element by element.
     known = {id(t): value for t, value in zip(model.inputs, inputs, strict=True)}
