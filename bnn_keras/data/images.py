@@ -1,0 +1,66 @@
+"""Image files to RGB pixels."""
+
+import tensorflow as tf
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
+
+def decode(contents: tf.Tensor) -> tf.Tensor:
+    """A whole image, uint8, [height, width, 3]; of an animation the first picture.
+
+    Alpha is dropped, grey repeated, 16 bits cut to 8. The type is told by the content.
+
+    Args:
+        contents: of a JPEG, PNG, BMP or GIF file, a string.
+
+    Raises:
+        tf.errors.InvalidArgumentError: broken, truncated or another type.
+    """
+    image = tf.cond(
+        tf.strings.substr(contents, 0, 2) == b"BM",
+        lambda: _decode_bmp(contents),
+        lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+    )
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def decode_window(contents: tf.Tensor, choose) -> tf.Tensor:
+    """A window of an image; of a JPEG nothing else is decoded.
+
+    Args:
+        contents: as for `decode`.
+        choose: from the image's shape, int32 [3], to the window: top, left, height, width.
+
+    Returns:
+        uint8, [height, width, 3].
+    """
+
+    def jpeg():
+        window = choose(tf.image.extract_jpeg_shape(contents))
+        return tf.image.decode_and_crop_jpeg(contents, window, channels=3)
+
+    def other():
+        image = decode(contents)
+        top, left, height, width = tf.unstack(choose(tf.shape(image)))
+        return image[top : top + height, left : left + width]
+
+    return tf.ensure_shape(tf.cond(tf.io.is_jpeg(contents), jpeg, other), [None, None, 3])
+
+
+def _decode_bmp(contents: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_bmp(contents)
+    # With 8 bits a pixel TensorFlow gives indices and leaves the palette unread.
+    indexed = tf.shape(image)[-1] == 1
+    return tf.cond(
+        indexed,
+        lambda: tf.gather(_bmp_palette(contents), tf.cast(image[..., 0], tf.int32)),
+        lambda: image[..., :3],
+    )
+
+
+def _bmp_palette(contents: tf.Tensor) -> tf.Tensor:
+    """RGB of each index: between the headers and the pixels, blue, green, red and a zero each."""
+    pixels, header = tf.unstack(tf.io.decode_raw(tf.strings.substr(contents, 10, 8), tf.int32), num=2)
+    start = 14 + header
+    palette = tf.io.decode_raw(tf.strings.substr(contents, start, pixels - start), tf.uint8)
+    return tf.reshape(palette, [-1, 4])[:, 2::-1]
