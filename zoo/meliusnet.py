@@ -12,15 +12,16 @@ as published (OPs = FLOPs + BOPs / 64):
 | meliusneta  | 4, 5, 5, 6    | 63.4    | 4.05  | 1.62e8 |
 | meliusnetb  | 4, 6, 8, 6    | 65.7    | 5.00  | 1.96e8 |
 | meliusnetc  | 3, 5, 10, 6   | 64.1    | 4.46  | 1.50e8 |
+
+With them two networks of the paper's own comparisons: the 32-bit MeliusNet of section 4.2 and the
+naive network of the supplement.
 """
 
 import tensorflow as tf
 
-from bnn_keras import layers
+from bnn_keras.errors import one_of
 from bnn_keras.recipe import Recipe
 from zoo import shared
-
-SHUFFLE_GROUPS = 16  # of the shuffle before a grouped transition, whatever that one's groups
 
 # channels: behind each transition; groups: of its convolution; params: as published.
 # The paper prints 224 as the last of C's channels; only the code's 288 gives its published numbers.
@@ -32,9 +33,17 @@ VARIANTS = {
     "meliusneta": dict(blocks=(4, 5, 5, 6), channels=(160, 256, 288), groups=4, params=9_238_984),
     "meliusnetb": dict(blocks=(4, 6, 8, 6), channels=(160, 224, 320), groups=2, params=12_239_176),
     "meliusnetc": dict(blocks=(3, 5, 10, 6), channels=(128, 192, 288), groups=4, params=12_240_264),
+    # The 32-bit twin of section 4.2. The paper prints no channels; of all multiples of 32 only these
+    # give its 20.87 MB and 4.5e9 FLOPs.
+    "meliusnet20_float": dict(
+        blocks=(4, 4, 4, 3), channels=(160, 192, 224), groups=1, binary=False, convolve_first=True
+    ),
+    # Of the supplement. Its 2.58e8 operations need stem="conv7x7".
+    "naivenet17": dict(blocks=(3, 3, 3, 3), channels=(128, 160, 192), block="naive"),
 }
 
-RECIPES = dict.fromkeys(VARIANTS, Recipe(epochs=120, batch_size=64, optimizer="radam", learning_rate=0.002))
+RECIPES = dict.fromkeys(VARIANTS, shared.BINARY_RECIPE)
+RECIPES["meliusnet20_float"] = shared.FLOAT_RECIPE
 RECIPES["meliusnet59"] = Recipe(
     epochs=150, batch_size=96, optimizer="radam", learning_rate=0.003, tail_epochs=20, tail_learning_rate=3e-6
 )
@@ -43,10 +52,7 @@ RECIPES["meliusnet59"] = Recipe(
 def melius_block(x, growth: int, name: str, **conv_options):
     """A dense block, which adds `growth` channels, and the improvement block, which improves just
     those (section 3.1, figure 1a)."""
-    new = shared.activated_conv(
-        shared.batch_norm(x, f"{name}_dense/bn"), growth, f"{name}_dense", **conv_options
-    )
-    grown = tf.keras.layers.Concatenate(name=f"{name}_dense")([x, new])
+    grown, new = shared.dense_block(x, growth, f"{name}_dense", **conv_options)
     change = shared.activated_conv(
         shared.batch_norm(grown, f"{name}_improvement/bn"), growth, f"{name}_improvement", **conv_options
     )
@@ -55,13 +61,17 @@ def melius_block(x, growth: int, name: str, **conv_options):
     return tf.keras.layers.Concatenate(name=f"{name}_improvement")([x, better])
 
 
-def transition(x, filters: int, groups: int, name: str):
-    """Halve the feature map's edge and about halve its channels, in 32 bits (section 3.1)."""
-    x = shared.batch_norm(x, f"{name}/bn")
-    x = shared.relu(shared.max_pool(x, 2, f"{name}/pool"), f"{name}/relu")
-    if groups > 1:
-        x = layers.ChannelShuffle(SHUFFLE_GROUPS, name=f"{name}/shuffle")(x)
-    return shared.conv(x, filters, 1, name, groups=groups)
+def naive_block(x, growth: int, name: str, **conv_options):
+    """A dense block and a residual block over the full width: what the improvement block is better
+    than (supplement, section 2, figure 2a)."""
+    x, _ = shared.dense_block(x, growth, f"{name}_dense", **conv_options)
+    change = shared.activated_conv(
+        shared.batch_norm(x, f"{name}_residual/bn"), x.shape[-1], f"{name}_residual", **conv_options
+    )
+    return tf.keras.layers.Add(name=f"{name}_residual")([x, change])
+
+
+BLOCKS = {"melius": melius_block, "naive": naive_block}
 
 
 def network(
@@ -71,9 +81,11 @@ def network(
     channels: tuple[int, ...],
     groups: int = 1,
     growth: int = 64,
+    block: str = "melius",
+    convolve_first: bool = False,
     stem: str = "grouped",
     stem_pool: int = 3,
-    head: shared.Head = shared.Head(),
+    head: shared.Head,
     **conv_options,
 ):
     """The network behind the normalisation.
@@ -84,15 +96,20 @@ def network(
         channels: behind the transition that ends each section but the last.
         groups: of the transitions' convolutions.
         growth: channels that a dense block adds.
+        block: "melius", or "naive" (the supplement's).
+        convolve_first: see `zoo.shared.transition`.
         stem, stem_pool: see `zoo.shared.stem`.
         head: what follows the last section.
         conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
     """
+    if block not in BLOCKS:
+        raise one_of("block", block, BLOCKS)
     x = shared.stem(x, stem, stem_pool)
     for section, depth in enumerate(blocks, start=1):
-        for block in range(1, depth + 1):
-            x = melius_block(x, growth, f"section{section}_block{block}", **conv_options)
+        for number in range(1, depth + 1):
+            x = BLOCKS[block](x, growth, f"section{section}_block{number}", **conv_options)
         if section < len(blocks):
-            x = transition(x, channels[section - 1], groups, f"section{section}_transition")
+            name = f"section{section}_transition"
+            x = shared.transition(x, channels[section - 1], name, groups, convolve_first)
     x = shared.relu(shared.batch_norm(x, "head/bn"), "head/relu")
     return head(x)

@@ -8,10 +8,11 @@ import tensorflow as tf
 from bnn_keras import layers, normalization, weights
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.recipe import Recipe
-from zoo import meliusnet, shared
+from zoo import binarydensenet, birealnet, meliusnet, mobilenet, resnet, resnete, shared
 
-# A module here is one paper's: VARIANTS (settings by name), RECIPES, network(x, **settings).
-PAPERS: tuple[ModuleType, ...] = (meliusnet,)
+# A module here is one paper's: VARIANTS (settings by name), RECIPES, network(x, **settings), and
+# NORMALIZATION if its networks were made for another one than ImageNet's.
+PAPERS: tuple[ModuleType, ...] = (meliusnet, binarydensenet, resnete, birealnet, resnet, mobilenet)
 SMALLEST = 32  # pixels; below that the last sections would have no image left
 PUBLISHED = ("params",)  # what a row of VARIANTS says besides the settings
 
@@ -41,7 +42,7 @@ def build(
         include_top: False ends with the feature map, [batch, height / 32, width / 32, channels].
         classifier_activation: None gives logits.
         normalization: a name of `bnn_keras.normalization`, a (mean, std) pair of triples, "none";
-            None is ImageNet's.
+            None is the family's own, for most ImageNet's.
         overrides: settings of the family in place of the variant's own, such as `stem`, `binary`,
             `pad_values`, `kernel_clip`.
 
@@ -55,7 +56,7 @@ def build(
     settings = {**variant(name), **overrides}
     _check(name, input_shape, classes, settings, paper)
     image = tf.keras.Input(input_shape, name="image")
-    x = _normalize(image, normalization)
+    x = _normalize(image, normalization or getattr(paper, "NORMALIZATION", None))
     x = paper.network(x, head=shared.Head(classes, include_top, classifier_activation), **settings)
     model = tf.keras.Model(image, x, name=name)
     if weights is not None:
@@ -91,13 +92,7 @@ def _load(model: tf.keras.Model, path: str) -> None:
 
 
 def _check(name: str, input_shape, classes: int, settings: dict, paper: ModuleType) -> None:
-    valid = [
-        key
-        for function in (paper.network, shared.activated_conv)
-        for key, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is not parameter.empty or key in paper.VARIANTS[name]
-        if key not in ("head", "strides")
-    ]
+    valid = _settings(paper.network)
     for key in settings:
         if key not in valid:
             raise one_of(f"setting of {name}", key, sorted(valid))
@@ -107,7 +102,18 @@ def _check(name: str, input_shape, classes: int, settings: dict, paper: ModuleTy
         )
     if any(not isinstance(edge, int) or edge < SMALLEST for edge in input_shape[:2]):
         raise UserError(
-            f"{name} takes images from {SMALLEST} x {SMALLEST} pixels up. Received: input_shape={tuple(input_shape)}."
+            f"{name} takes images from {SMALLEST} x {SMALLEST} pixels up. "
+            f"Received: input_shape={tuple(input_shape)}."
         )
     if not isinstance(classes, int) or classes < 1:
         raise UserError(f"{name} needs at least one class. Received: classes={classes!r}.")
+
+
+def _settings(network) -> list[str]:
+    """The keyword arguments of a network, those included that it hands on to its convolutions."""
+    parameters = inspect.signature(network).parameters.values()
+    own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "head"]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return own
+    handed_on = inspect.signature(shared.activated_conv).parameters.values()
+    return own + [p.name for p in handed_on if p.default is not p.empty and p.name != "strides"]

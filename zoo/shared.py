@@ -6,11 +6,18 @@ import tensorflow as tf
 
 from bnn_keras import layers
 from bnn_keras.errors import one_of
+from bnn_keras.recipe import Recipe
 
 # All three code bases use these; Keras's defaults differ.
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
 STEMS = ("grouped", "conv7x7", "thumbnail")
+SHUFFLE_GROUPS = 16  # of the shuffle before a grouped transition, whatever that one's groups
+
+# MeliusNet, section 4.1: what it trains its own networks and the binary ones of others with.
+BINARY_RECIPE = Recipe(epochs=120, batch_size=64, optimizer="radam", learning_rate=0.002)
+# Section 4.2, which leaves the batch size to GluonCV's script.
+FLOAT_RECIPE = Recipe(epochs=90, batch_size=256, optimizer="sgd", learning_rate=0.1, warmup_epochs=5)
 
 
 def he_normal() -> tf.keras.initializers.Initializer:
@@ -73,6 +80,39 @@ def activated_conv(
 
 def max_pool(x, size: int, name: str):
     return tf.keras.layers.MaxPooling2D(size, strides=2, padding="same", name=name)(x)
+
+
+def dense_block(x, growth: int, name: str, **conv_options):
+    """A dense block (MeliusNet, section 3.1; BinaryDenseNet, section 3.4).
+
+    Returns:
+        The feature map with `growth` channels more, and these alone.
+    """
+    new = activated_conv(batch_norm(x, f"{name}/bn"), growth, name, **conv_options)
+    return tf.keras.layers.Concatenate(name=name)([x, new]), new
+
+
+def transition(x, filters: int, name: str, groups: int = 1, convolve_first: bool = False):
+    """Halve the feature map's edge and about halve its channels, in 32 bits (MeliusNet, section 3.1).
+
+    Args:
+        groups: of the convolution.
+        convolve_first: the 32-bit DenseNet's order, which pools averages behind the convolution at
+            four times the cost.
+    """
+    x = batch_norm(x, f"{name}/bn")
+    if not convolve_first:
+        x = max_pool(x, 2, f"{name}/pool")
+    x = relu(x, f"{name}/relu")
+    if groups > 1:
+        x = layers.ChannelShuffle(SHUFFLE_GROUPS, name=f"{name}/shuffle")(x)
+    if not convolve_first:
+        return conv(x, filters, 1, name, groups=groups)
+    return average_pool(conv(x, filters, 1, f"{name}/conv", groups=groups), name)
+
+
+def average_pool(x, name: str):
+    return tf.keras.layers.AveragePooling2D(2, padding="same", name=name)(x)
 
 
 def stem(x, kind: str, pool: int = 3, name: str = "stem"):

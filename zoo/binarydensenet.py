@@ -1,0 +1,62 @@
+"""BinaryDenseNet: Developing an Architecture for Binary Neural Networks.
+
+Bethge, Yang, Bornstein, Meinel, 2019 (https://arxiv.org/abs/1906.08637). ImageNet, 7x7 stem, as the
+MeliusNet paper's authors trained them again and counted them (OPs = FLOPs + BOPs / 64):
+
+| name             | blocks       | top-1 % | MiB  | OPs    |
+|------------------|--------------|---------|------|--------|
+| binarydensenet28 | 6, 6, 6, 5   | 61.7    | 4.04 | 2.58e8 |
+| binarydensenet37 | 6, 8, 12, 6  | 63.3    | 5.13 | 2.70e8 |
+| binarydensenet45 | 6, 12, 14, 8 |         |      |        |
+
+With the grouped stem, the default here, 28 reaches 62.6 % and 37 reaches 64.2 %. densenet28 is the
+32-bit DenseNet that the MeliusNet paper compares with (its section 4.2).
+"""
+
+from zoo import shared
+
+# channels: behind each transition, the map's divided by the paper's reduction and rounded to 32;
+# params: as published, with the grouped stem.
+VARIANTS = {
+    "binarydensenet28": dict(blocks=(6, 6, 6, 5), channels=(160, 192, 256), params=5_127_688),
+    "binarydensenet37": dict(blocks=(6, 8, 12, 6), channels=(128, 192, 256), params=8_698_440),
+    "binarydensenet45": dict(blocks=(6, 12, 14, 8), channels=(160, 288, 288)),
+    "densenet28": dict(blocks=(6, 6, 6, 5), channels=(160, 192, 256), binary=False, convolve_first=True),
+}
+
+RECIPES = {**dict.fromkeys(VARIANTS, shared.BINARY_RECIPE), "densenet28": shared.FLOAT_RECIPE}
+
+
+def network(
+    x,
+    *,
+    blocks: tuple[int, ...],
+    channels: tuple[int, ...],
+    growth: int = 64,
+    convolve_first: bool = False,
+    stem: str = "grouped",
+    stem_pool: int = 3,
+    head: shared.Head,
+    **conv_options,
+):
+    """The network behind the normalisation.
+
+    Args:
+        x: images, [batch, height, width, 3].
+        blocks: dense blocks in each section.
+        channels: behind the transition that ends each section but the last.
+        growth: channels that a dense block adds.
+        convolve_first: see `zoo.shared.transition`.
+        stem, stem_pool: see `zoo.shared.stem`.
+        head: what follows the last section.
+        conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
+    """
+    x = shared.stem(x, stem, stem_pool)
+    for section, depth in enumerate(blocks, start=1):
+        for number in range(1, depth + 1):
+            x, _ = shared.dense_block(x, growth, f"section{section}_block{number}", **conv_options)
+        if section < len(blocks):
+            name = f"section{section}_transition"
+            x = shared.transition(x, channels[section - 1], name, convolve_first=convolve_first)
+    x = shared.relu(shared.batch_norm(x, "head/bn"), "head/relu")
+    return head(x)

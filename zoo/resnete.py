@@ -1,0 +1,79 @@
+"""ResNetE: Training Competitive Binary Neural Networks from Scratch.
+
+Bethge, Bornstein, Loy, Yang, Meinel, 2018 (https://arxiv.org/abs/1812.01965). ImageNet, as the
+MeliusNet paper's authors trained and counted them (OPs = FLOPs + BOPs / 64), whose tables call the
+second one Bi-RealNet34:
+
+| name      | stem    | top-1 % | MiB  | OPs    |
+|-----------|---------|---------|------|--------|
+| resnete18 | conv7x7 | 60.0    | 4.00 | 1.63e8 |
+| resnete18 | grouped | 60.6    | 3.98 | 1.14e8 |
+| resnete34 | conv7x7 | 63.3    | 5.23 | 1.92e8 |
+| resnete34 | grouped | 63.7    | 5.21 | 1.43e8 |
+"""
+
+import tensorflow as tf
+
+from zoo import shared
+
+INPUT_BN_EPSILON = 2e-5
+
+# blocks: of two convolutions each, as ResNet counts them; params: as published, grouped stem.
+CHANNELS = (64, 128, 256, 512)
+VARIANTS = {
+    "resnete18": dict(blocks=(2, 2, 2, 2), channels=CHANNELS, params=11_685_838),
+    "resnete34": dict(blocks=(3, 4, 6, 3), channels=CHANNELS, params=21_793_998),
+}
+
+RECIPES = dict.fromkeys(VARIANTS, shared.BINARY_RECIPE)
+
+
+def residual_unit(x, filters: int, strides: int, name: str, **conv_options):
+    """One binary convolution with a shortcut of its own; where the shape changes the shortcut is an
+    average pooling and a 32-bit 1x1 convolution."""
+    change = shared.activated_conv(x, filters, name, strides, **conv_options)
+    change = shared.batch_norm(change, f"{name}/bn")
+    if strides > 1:
+        x = shared.average_pool(x, f"{name}/shortcut_pool")
+    if strides > 1 or x.shape[-1] != filters:
+        x = shared.batch_norm(shared.conv(x, filters, 1, f"{name}/shortcut_conv"), f"{name}/shortcut_bn")
+    return tf.keras.layers.Add(name=name)([x, change])
+
+
+def sections(x, blocks: tuple[int, ...], channels: tuple[int, ...], **conv_options):
+    """All residual units; every section but the first halves the feature map's edge."""
+    for section, (depth, filters) in enumerate(zip(blocks, channels, strict=True), start=1):
+        for unit in range(1, 2 * depth + 1):
+            strides = 2 if section > 1 and unit == 1 else 1
+            x = residual_unit(x, filters, strides, f"section{section}_unit{unit}", **conv_options)
+    return x
+
+
+def network(
+    x,
+    *,
+    blocks: tuple[int, ...],
+    channels: tuple[int, ...],
+    input_bn: bool = True,
+    stem: str = "grouped",
+    stem_pool: int = 3,
+    head: shared.Head,
+    **conv_options,
+):
+    """The network behind the normalisation.
+
+    Args:
+        x: images, [batch, height, width, 3].
+        blocks: pairs of residual units in each section.
+        channels: of each section.
+        input_bn: a BatchNorm with a fixed scale on the image, as in the released code; larq-zoo has
+            none.
+        stem, stem_pool: see `zoo.shared.stem`.
+        head: what follows the last section.
+        conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
+    """
+    if input_bn:
+        x = shared.batch_norm(x, "input_bn", INPUT_BN_EPSILON, scale=False)
+    x = shared.batch_norm(shared.stem(x, stem, stem_pool), "stem_bn")
+    x = sections(x, blocks, channels, **conv_options)
+    return head(shared.relu(x, "head/relu"))
