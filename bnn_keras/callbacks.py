@@ -1,0 +1,84 @@
+"""What happens around the batches of an epoch."""
+
+import math
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from bnn_keras.errors import UserError
+
+
+class EveryBatch(tf.keras.callbacks.Callback):
+    """Calls a function behind every batch."""
+
+    def __init__(self, function: Callable[[], None]):
+        super().__init__()
+        self._function = function
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._function()
+
+
+class StartMetrics(tf.keras.callbacks.Callback):
+    """Starts an epoch with the running metrics of its first part, which Keras has just reset."""
+
+    def __init__(self, values: list[list[np.ndarray]]):
+        super().__init__()
+        self._values = values
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for metric, values in zip(self.model.metrics, self._values, strict=True):
+            metric.set_weights(values)
+
+
+class StopAtNaN(tf.keras.callbacks.Callback):
+    """Ends a run whose loss is no longer a number, before it is saved."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            optimizer = self.model.optimizer
+            raise UserError(
+                f"The loss is {logs['loss']} in step {int(optimizer.iterations)} at the learning rate "
+                f"{float(optimizer.learning_rate):g}: start again in another --output_dir with a lower "
+                f"--learning_rate."
+            )
+
+
+class ProgressBar(tf.keras.callbacks.Callback):
+    """Keras's progress bar, with the learning rate; one line an epoch where there is no terminal.
+
+    Args:
+        epochs: of the whole run.
+        steps: of a whole epoch.
+        first_step: that this epoch starts with.
+    """
+
+    def __init__(self, epochs: int, steps: int, first_step: int = 0):
+        super().__init__()
+        self._epochs, self._steps, self._first_step = epochs, steps, first_step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        print(f"epoch {epoch + 1}/{self._epochs}")
+        self._step = self._first_step
+        self._bar = tf.keras.utils.Progbar(
+            self._steps,
+            verbose=1 if sys.stdout.isatty() else 2,
+            stateful_metrics=["learning_rate", *_names(self.model)],
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        if self._step < self._steps:
+            self._bar.update(self._step, self._values(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._bar.update(self._steps, self._values(logs), finalize=True)
+
+    def _values(self, logs) -> list[tuple[str, float]]:
+        return [("learning_rate", float(self.model.optimizer.learning_rate)), *logs.items()]
+
+
+def _names(model: tf.keras.Model) -> list[str]:
+    return [prefix + metric.name for metric in model.metrics for prefix in ("", "val_")]

@@ -1,0 +1,294 @@
+"""Training a network by a recipe, in a run folder that it can be resumed from."""
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from bnn_keras import callbacks, files, flips, optimizers, report, schedules
+from bnn_keras import weights as weights_files
+from bnn_keras.data import Dataset
+from bnn_keras.errors import UserError
+from bnn_keras.recipe import Recipe
+from bnn_keras.run_folder import RunFolder, Table
+
+CHECKPOINT_STEPS = 500
+KEEP_CHECKPOINTS = 2
+TOP = 5  # classes; with no more than these, top-5 accuracy says nothing
+
+
+def make_deterministic(seed: int) -> None:
+    """Make what follows, the initial weights first of all, a function of the seed.
+
+    Raises:
+        UserError: a seed outside of 0 to 2**32 - 1.
+    """
+    if not 0 <= seed < 2**32:
+        raise UserError(f"The seed must be from 0 to {2**32 - 1}. Received: {seed}.")
+    tf.keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def train(
+    network: tf.keras.Model,
+    dataset: Dataset,
+    recipe: Recipe,
+    output_dir: str | os.PathLike,
+    *,
+    seed: int = 0,
+    settings: Mapping | None = None,
+    weights: str | os.PathLike | None = None,
+    checkpoint_steps: int = CHECKPOINT_STEPS,
+    extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+) -> str:
+    """Train, or resume the training that was begun in `output_dir`.
+
+    The same seed, machine and versions give the same weights, in one go or resumed, if
+    `make_deterministic` was called before the network was built.
+
+    Args:
+        network: from images, RGB in [0, 255], to logits; it holds the last weights afterwards.
+        dataset: of as many classes.
+        recipe: epochs, batch size, optimizer, learning rate.
+        output_dir: the run folder, new, empty, or of the same run.
+        seed: of the order and the augmentation of the images.
+        settings: what else made the network, written to config.json.
+        weights: a checkpoint to start from; a classifier of other classes starts anew.
+        checkpoint_steps: iterations between checkpoints; each epoch ends with one too.
+        extra_callbacks: Keras callbacks of the caller's own.
+
+    Returns:
+        A sentence: what was reached, where it lies, how it is converted.
+
+    Raises:
+        UserError: a setting that cannot be, a folder of another run, a disk that takes no more, a
+            loss that is no longer a number.
+    """
+    _check(network, dataset, recipe, checkpoint_steps)
+    folder = RunFolder(Path(output_dir))
+    folder.claim(
+        {
+            **(settings or {}),
+            "dataset": dataset.name,
+            "image_size": dataset.image_size,
+            "classes": len(dataset.class_names),
+            "normalization": dataset.normalization,
+            "recipe": dataclasses.asdict(recipe),
+            "seed": seed,
+            "weights": None if weights is None else os.fspath(weights),
+            "checkpoint_steps": checkpoint_steps,
+        }
+    )
+    if folder.finished.is_file():
+        sentence = folder.finished.read_text(encoding="utf-8").strip()
+        print(f"{folder.path} is finished: {sentence}")
+        return sentence
+    files.write_text(folder.labels, "".join(f"{name}\n" for name in dataset.class_names))
+    print(_header(network, dataset, recipe))
+    run = _Run(network, dataset, recipe, folder, seed)
+    if not run.resume() and weights is not None:
+        print(weights_files.load(network, weights, new_head=True))
+    while not run.done:
+        run.train_epoch(checkpoint_steps, extra_callbacks)
+    return run.finish()
+
+
+class _Position(tf.Module):
+    """Where a run is, and the best that it has met."""
+
+    def __init__(self):
+        super().__init__()
+        self.epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.seconds = tf.Variable(0.0, trainable=False, dtype=tf.float64)
+        self.best_epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.best_accuracy = tf.Variable(-1.0, trainable=False, dtype=tf.float64)
+
+
+class _Run:
+    """The state of a run, from epoch to epoch."""
+
+    def __init__(
+        self, network: tf.keras.Model, dataset: Dataset, recipe: Recipe, folder: RunFolder, seed: int
+    ):
+        self.network, self.dataset, self.recipe, self.folder, self.seed = (
+            network,
+            dataset,
+            recipe,
+            folder,
+            seed,
+        )
+        self.steps = dataset.steps_per_epoch(recipe.batch_size)
+        # A twin is compiled: the network itself is saved without an optimizer.
+        self.trainer = _compiled(tf.keras.Model(network.inputs, network.outputs), recipe, self.steps)
+        # Keras makes the metrics' variables with the first batch, and a checkpoint needs them before.
+        self.trainer.evaluate(dataset.test(recipe.batch_size, limit=1), verbose=0)
+        self.position = _Position()
+        self.flips = flips.FlipCounter(network)
+        self.checkpoints = tf.train.CheckpointManager(
+            tf.train.Checkpoint(
+                network=network,
+                optimizer=self.trainer.optimizer,
+                metrics=list(self.trainer.metrics),
+                flips=self.flips,
+                position=self.position,
+            ),
+            str(folder.checkpoints),
+            max_to_keep=KEEP_CHECKPOINTS,
+        )
+        columns = ["epoch", "learning_rate", *(m.name for m in self.trainer.metrics)]
+        columns += [f"val_{m.name}" for m in self.trainer.metrics] + ["seconds"]
+        self.history = Table(folder.history, columns)
+        self.flip_table = Table(folder.flips, flips.COLUMNS)
+
+    @property
+    def epoch(self) -> int:
+        """Completed epochs."""
+        return int(self.position.epoch)
+
+    @property
+    def step(self) -> int:
+        """Completed steps of the epoch that is not."""
+        return int(self.position.step)
+
+    @property
+    def done(self) -> bool:
+        return self.epoch == self.recipe.all_epochs
+
+    def resume(self) -> bool:
+        """Go back to the newest checkpoint, if there is one."""
+        latest = self.checkpoints.latest_checkpoint
+        if latest is not None:
+            with _checkpoint_errors(f"Cannot read checkpoint {latest}"):
+                self.checkpoints.checkpoint.restore(latest).assert_consumed()
+            print(
+                f"resuming at epoch {self.epoch + 1}, step {self.step} "
+                f"(global step {int(self.trainer.optimizer.iterations)})"
+            )
+        for table in (self.history, self.flip_table):
+            table.cut(self.epoch)
+        return latest is not None
+
+    def train_epoch(self, checkpoint_steps: int, extra_callbacks: Sequence) -> None:
+        """Train from the position to the end of its epoch, validate, and write it all down."""
+        started, seconds, metrics = time.monotonic(), float(self.position.seconds), []
+        if self.step:
+            metrics = [callbacks.StartMetrics([m.get_weights() for m in self.trainer.metrics])]
+        else:
+            self.flips.reset()
+
+        def after_batch():
+            self.flips.update()
+            self.position.step.assign_add(1)
+            self.position.seconds.assign(seconds + time.monotonic() - started)
+            if self.step % checkpoint_steps == 0 and self.step < self.steps:
+                self.save()
+
+        fitted = self.trainer.fit(
+            self.dataset.train(self.recipe.batch_size, self.epoch, self.seed, skip_batches=self.step),
+            validation_data=self.dataset.test(self.recipe.batch_size),
+            initial_epoch=self.epoch,
+            epochs=self.epoch + 1,
+            verbose=0,
+            callbacks=[
+                *metrics,
+                callbacks.StopAtNaN(),
+                callbacks.EveryBatch(after_batch),
+                callbacks.ProgressBar(self.recipe.all_epochs, self.steps, self.step),
+                *extra_callbacks,
+            ],
+        )
+        self._complete_epoch(
+            {name: values[-1] for name, values in fitted.history.items()},
+            seconds + time.monotonic() - started,
+        )
+
+    def _complete_epoch(self, results: dict, seconds: float) -> None:
+        epoch = self.epoch + 1
+        rate = float(self.trainer.optimizer.learning_rate)
+        self.history.append(
+            [{"epoch": epoch, "learning_rate": rate, **results, "seconds": round(seconds, 2)}]
+        )
+        self.flip_table.append(self.flips.rows(epoch))
+        report.write_scalars(self.folder, epoch, {"learning_rate": rate, **results})
+        if results["val_accuracy"] > float(self.position.best_accuracy):
+            self.position.best_accuracy.assign(results["val_accuracy"])
+            self.position.best_epoch.assign(epoch)
+            save_model(self.network, self.folder.best_model)
+        self.position.epoch.assign(epoch)
+        self.position.step.assign(0)
+        self.position.seconds.assign(0)
+        # Last: killed before it, the run repeats the epoch and writes the same files again.
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        with _checkpoint_errors(f"Cannot write a checkpoint to {self.folder.checkpoints}"):
+            self.checkpoints.save()
+
+    def finish(self) -> str:
+        """Write the last model, the report, and the mark."""
+        save_model(self.network, self.folder.last_model)
+        sentence = (
+            f"reached {100 * float(self.position.best_accuracy):.2f} % on the held-out images in epoch "
+            f"{int(self.position.best_epoch)}, saved in {self.folder.best_model}; "
+            f"to convert it: python convert.py {self.folder.path}"
+        )
+        report.write(self.folder, sentence)
+        files.write_text(self.folder.finished, f"{sentence}\n")
+        print(sentence)
+        return sentence
+
+
+def _header(network: tf.keras.Model, dataset: Dataset, recipe: Recipe) -> str:
+    steps = dataset.steps_per_epoch(recipe.batch_size)
+    return (
+        f"{network.name} on {dataset.name}: {dataset.num_train} training and {dataset.num_test} held-out "
+        f"images of {dataset.image_size} pixels, {len(dataset.class_names)} classes\n"
+        f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}, {recipe.all_epochs} epochs of {steps} "
+        f"steps with {recipe.batch_size} images"
+    )
+
+
+def save_model(network: tf.keras.Model, path: Path) -> None:
+    """Write a .keras file, whole or not at all."""
+    with files.replacing(path) as temporary:
+        network.save(temporary)
+
+
+def _compiled(trainer: tf.keras.Model, recipe: Recipe, steps: int) -> tf.keras.Model:
+    optimizer = optimizers.get(recipe.optimizer, schedules.of(recipe, steps))
+    # Otherwise its variables come with the first step, which then is traced twice.
+    optimizer.build(trainer.trainable_variables)
+    metrics = [tf.keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    if trainer.output_shape[-1] > TOP:
+        metrics.append(tf.keras.metrics.SparseTopKCategoricalAccuracy(TOP, name=f"top{TOP}"))
+    trainer.compile(optimizer, tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics)
+    return trainer
+
+
+def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint_steps: int) -> None:
+    recipe.check()
+    optimizers.check(recipe.optimizer)
+    dataset.steps_per_epoch(recipe.batch_size)
+    if checkpoint_steps < 1:
+        raise UserError(f"checkpoint_steps must be at least 1. Received: {checkpoint_steps}.")
+    expected = (dataset.image_size, dataset.image_size, 3), len(dataset.class_names)
+    if (network.input_shape[1:], network.output_shape[-1]) != expected:
+        raise UserError(
+            f"{network.name} takes images of {network.input_shape[1:]} and has {network.output_shape[-1]} "
+            f"classes; {dataset.name} has images of {expected[0]} and {expected[1]} classes."
+        )
+
+
+@contextlib.contextmanager
+def _checkpoint_errors(what: str) -> Iterator[None]:
+    """TensorFlow writes checkpoints itself, and has errors of its own for a disk's."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise UserError(f"{what}: {error.message.splitlines()[0]}.") from error
