@@ -1,0 +1,25 @@
+"""From a trained model to a TFLite file that is checked before it is written."""
+
+from bnn_keras.deploy.conversion import to_flatbuffer
+from bnn_keras.deploy.verification import Report, interpreter, lines, require, run, verify
+
+__all__ = ["Report", "convert", "interpreter", "lines", "require", "run", "to_flatbuffer", "verify"]
+
+
+def convert(model, images):
+    """Convert a model and check the file against it.
+
+    Args:
+        model: a functional Keras model with one image as its input, in float32.
+        images: float32 [n, height, width, channels], real ones, on which the two are compared.
+
+    Returns:
+        The bytes of the .tflite file, and the `Report` of what was compared.
+
+    Raises:
+        UserError: the model cannot be converted or checked, or the file failed a check.
+    """
+    flatbuffer = to_flatbuffer(model)
+    report = verify(model, flatbuffer, images)
+    require(report, model.name)
+    return flatbuffer, report
