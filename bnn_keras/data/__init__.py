@@ -13,7 +13,7 @@ from bnn_keras.data import augmentation, catalog, digits, folder
 from bnn_keras.data.dataset import Dataset, Source, default_edge
 from bnn_keras.errors import UserError
 
-__all__ = ["Dataset", "names", "open", "read_image"]
+__all__ = ["Dataset", "Source", "names", "open", "read_image"]
 
 FOLDER = "folder:"
 

@@ -1,0 +1,68 @@
+"""Interleaved timing: what is compared takes turns, so that a busy machine slows all of it alike."""
+
+import dataclasses
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds of every call.
+
+    Args:
+        seconds: by name, the baseline first, one number a round.
+        again: of the baseline's second call in each round: the same against itself.
+    """
+
+    seconds: Mapping[str, tuple[float, ...]]
+    again: tuple[float, ...]
+
+    @property
+    def baseline(self) -> str:
+        """The name that the others are compared with."""
+        return next(iter(self.seconds))
+
+    def median(self, name: str) -> float:
+        """Seconds of a call."""
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, name: str) -> float:
+        """The median time over the baseline's."""
+        return self.median(name) / self.median(self.baseline)
+
+    @property
+    def aa_ratio(self) -> float:
+        """The baseline over itself: a difference that is not larger than this one's from 1 is none."""
+        return statistics.median(self.again) / self.median(self.baseline)
+
+
+def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int) -> Timing:
+    """Call every function `repeats` times in turns; the first one is the baseline and is called twice a turn.
+
+    The turn starts one place further each time, so that nobody always follows the same neighbour.
+    Call each function once beforehand if its first call is a special one.
+
+    Args:
+        functions: by name.
+        repeats: turns, at least 1.
+    """
+    turns = [*functions.items(), (None, next(iter(functions.values())))]
+    seconds: dict[str | None, list[float]] = {name: [] for name, _ in turns}
+    for turn in range(repeats):
+        first = turn % len(turns)
+        for name, function in turns[first:] + turns[:first]:
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return Timing({name: tuple(seconds[name]) for name in functions}, tuple(seconds[None]))
+
+
+def machine() -> str:
+    """One line: where the numbers were measured."""
+    processor = platform.processor() or platform.machine()
+    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, TensorFlow {tf.__version__}"
