@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from bnn_keras.errors import UserError
+from bnn_keras.weights import larq_zoo_unnamed
 
 # Pattern of their layer's name, and our layer's; {n} is the n-th number of the pattern plus one. A
 # number called `part` is the group of a grouped convolution.
@@ -38,6 +39,9 @@ def read(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
         UserError: not a file of larq-zoo's, or of a family that has no rules here.
     """
     theirs = _arrays(file, path)
+    unnamed = larq_zoo_unnamed.rename(theirs)
+    if unnamed is not None:
+        return unnamed
     for rules in RULES.values():
         names = {name: _translate(name, rules) for name in theirs}
         if all(names.values()):
@@ -46,12 +50,13 @@ def read(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
     best = max(RULES.values(), key=lambda rules: sum(_translate(name, rules) is not None for name in theirs))
     unknown = next(name for name in theirs if _translate(name, best) is None)
     raise UserError(
-        f"{path} holds the layer {unknown!r}, which no family of larq-zoo read here has: {', '.join(RULES)}."
+        f"{path} holds the layer {unknown!r}, which no family of larq-zoo read here has: "
+        f"{', '.join(RULES)}, binarydensenet, resnete."
     )
 
 
 def _arrays(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
-    root = file["model_weights"] if "model_weights" in file else file
+    root = file.get("model_weights", file)
     if "layer_names" not in root.attrs:
         raise UserError(f"{path} is not a file of larq-zoo's: it lists no layer_names.")
     layers = {_text(name): root[_text(name)] for name in root.attrs["layer_names"]}
