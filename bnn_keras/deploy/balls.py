@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import larq as lq
 import numpy as np
 import tensorflow as tf
 
@@ -162,6 +163,12 @@ def _moves(layer, balls, centers, apply) -> list[tf.Tensor]:
     return apply(layer, lambda ball: ball.radius)
 
 
+def _pads(layer, balls, centers, apply) -> list[tf.Tensor]:
+    """What is padded with is exact."""
+    high = apply(layer, lambda ball: ball.center + ball.radius)
+    return [h - c for h, c in zip(high, centers, strict=True)]
+
+
 def _averages(layer, balls, centers, apply) -> list[tf.Tensor]:
     (ball,) = balls
     terms = int(np.prod(ball.center.shape[1:-1]))
@@ -272,7 +279,7 @@ MOVING = (
 RULES: list[tuple[tuple[type, ...], Rule]] = [
     (MOVING, _moves),
     ((keras.AveragePooling2D, keras.GlobalAveragePooling2D), _averages),
-    ((keras.ReLU, keras.LeakyReLU), _monotone),
+    ((keras.ReLU, keras.LeakyReLU, lq.quantizers.Quantizer), _monotone),
     ((keras.PReLU,), _slopes),
     ((keras.Activation,), _activation),
     ((keras.Add, keras.Subtract), _adds),
@@ -282,8 +289,9 @@ RULES: list[tuple[tuple[type, ...], Rule]] = [
 ]
 # TensorFlow functions that stand in a model as they are.
 OPS: list[tuple[str, Rule]] = [
-    ("concat reshape transpose stop_gradient identity split pad squeeze expand_dims nn.max_pool2d", _moves),
-    ("compat.v1.transpose compat.v1.pad compat.v1.squeeze", _moves),
+    ("concat reshape transpose stop_gradient identity split squeeze expand_dims nn.max_pool2d", _moves),
+    ("compat.v1.transpose compat.v1.squeeze", _moves),
+    ("pad compat.v1.pad", _pads),
     ("math.sign sign nn.relu nn.relu6 math.sigmoid math.tanh clip_by_value", _monotone),
     ("__operators__.add math.add math.subtract", _adds),
     ("math.multiply", _multiplies),
@@ -310,9 +318,9 @@ def _rule(layer: keras.Layer) -> Rule:
         ):
             rule, name = None, f"{name} with activation {activation}"
     if rule is None:
-        known = sorted({kind.__name__ for types, _ in RULES for kind in types} | set(OP_RULES))
         raise UserError(
-            f"Cannot check layer {layer.name!r}: no bound of its rounding is known for {name}; "
-            f"known: {', '.join(known)}."
+            f"Cannot check layer {layer.name!r}: no bound of its rounding is known for {name}; known are "
+            f"convolutions, dense layers, BatchNorm, pooling, the usual activations, and what moves or joins "
+            f"tensors (bnn_keras.deploy.balls lists them)."
         )
     return rule

@@ -11,6 +11,7 @@ that exist in the file anyway are tapped, so that nothing is left unfused for th
 import functools
 import tempfile
 
+import larq as lq
 import larq_compute_engine as lce
 import tensorflow as tf
 
@@ -75,12 +76,16 @@ def taps(graph: graphs.Graph) -> dict[graphs.Value, str]:
 
 def _feeds_a_sign(graph: graphs.Graph, value: graphs.Value) -> bool:
     takers = graph.consumers(value)
-    if not any(getattr(taker.layer, "input_quantizer", None) is not None for taker in takers):
+    if not any(_takes_signs(taker.layer) for taker in takers):
         return False
     producer = graph.producer(value)
     while producer is not None and isinstance(producer.layer, FOLDED):
         producer = graph.producer(producer.inputs[0])
     return producer is not None and getattr(producer.layer, "kernel_quantizer", None) is None
+
+
+def _takes_signs(layer: tf.keras.layers.Layer) -> bool:
+    return isinstance(layer, lq.quantizers.Quantizer) or getattr(layer, "input_quantizer", None) is not None
 
 
 def _check_form(model: tf.keras.Model, graph: graphs.Graph) -> None:
