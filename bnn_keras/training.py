@@ -74,6 +74,7 @@ def train(
         {
             **(settings or {}),
             "dataset": dataset.name,
+            "kind": dataset.kind,
             "image_size": dataset.image_size,
             "classes": len(dataset.class_names),
             "normalization": dataset.normalization,
