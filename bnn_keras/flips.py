@@ -16,18 +16,19 @@ def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
     }
 
 
-class FlipCounter(tf.Module):
-    """Counts, for each binary weight, the batches of an epoch that changed its sign.
+class FlipCounter:
+    """Counts, for each binary weight, the batches of an epoch that changed its sign."""
 
-    Its variables are the counts and the signs after the last batch, so that a checkpoint can hold
-    the count of an unfinished epoch.
-    """
-
+    # Not a tf.Module: it would track the kernels, and a checkpoint must hold them only once.
     def __init__(self, model: tf.keras.Model):
-        super().__init__()
         self._kernels = binary_kernels(model)
         self._signs = [tf.Variable(w >= 0, trainable=False) for w in self._kernels.values()]
         self._counts = [tf.Variable(tf.zeros(w.shape, tf.int32), trainable=False) for w in self._signs]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The counts, and the signs after the last batch: what the count goes on from."""
+        return [*self._signs, *self._counts]
 
     @tf.function
     def update(self) -> None:

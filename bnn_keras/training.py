@@ -135,7 +135,7 @@ class _Run:
                 network=network,
                 optimizer=self.trainer.optimizer,
                 metrics=list(self.trainer.metrics),
-                flips=self.flips,
+                flips=self.flips.variables,
                 position=self.position,
             ),
             str(folder.checkpoints),
@@ -164,7 +164,8 @@ class _Run:
         """Go back to the newest checkpoint, if there is one."""
         latest = self.checkpoints.latest_checkpoint
         if latest is not None:
-            with _checkpoint_errors(f"Cannot read checkpoint {latest}"):
+            # A truncated one is an IndexError of TensorFlow's reader.
+            with _checkpoint_errors(f"Cannot read checkpoint {latest}", IndexError):
                 self.checkpoints.checkpoint.restore(latest).assert_consumed()
             print(
                 f"resuming at epoch {self.epoch + 1}, step {self.step} "
@@ -287,9 +288,9 @@ def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint
 
 
 @contextlib.contextmanager
-def _checkpoint_errors(what: str) -> Iterator[None]:
+def _checkpoint_errors(what: str, *more: type[Exception]) -> Iterator[None]:
     """TensorFlow writes checkpoints itself, and has errors of its own for a disk's."""
     try:
         yield
-    except tf.errors.OpError as error:
-        raise UserError(f"{what}: {error.message.splitlines()[0]}.") from error
+    except (tf.errors.OpError, *more) as error:
+        raise UserError(f"{what}: {str(error).splitlines()[0]}.") from error

@@ -1,0 +1,325 @@
+"""A run: what it leaves, what it refuses, and that a killed one ends like an undisturbed one."""
+
+import csv
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bnn_keras import data, flips, layers, run_folder, training
+from bnn_keras.errors import UserError
+from bnn_keras.recipe import DIGITS, PHOTOGRAPHS, SMALL, Recipe, choose, choose_stem
+
+ROOT = Path(__file__).parents[1]
+RECIPE = Recipe(epochs=2, batch_size=16, optimizer="radam", learning_rate=0.01)
+
+
+def digits(train_examples=64):
+    return data.open("digits", train_examples=train_examples)
+
+
+def tiny(classes=10):
+    image = tf.keras.Input((32, 32, 3))
+    x = tf.keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = tf.keras.layers.Conv2D(16, 3, strides=4, padding="same", name="stem")(x)
+    for i in range(2):
+        x = tf.keras.layers.BatchNormalization(momentum=0.5, name=f"block{i}/bn")(x)
+        x = layers.binary_conv(32, 3, strides=2, name=f"block{i}/conv")(x)
+    x = tf.keras.layers.BatchNormalization(momentum=0.5, name="bn")(x)
+    x = tf.keras.layers.GlobalAveragePooling2D()(x)
+    return tf.keras.Model(image, tf.keras.layers.Dense(classes, name="head")(x), name="tiny")
+
+
+def train(folder, recipe=RECIPE, **options):
+    training.make_deterministic(3)
+    network = tiny()
+    training.train(network, digits(), recipe, folder, seed=3, **options)
+    return network
+
+
+def weights_of(path):
+    return tf.keras.models.load_model(path, compile=False).get_weights()
+
+
+def rows(path, but=()):
+    with open(path, newline="") as file:
+        return [{k: v for k, v in row.items() if k not in but} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run, and what its network computes."""
+    folder = run_folder.RunFolder(tmp_path_factory.mktemp("runs") / "finished")
+    return folder, train(folder.path, settings={"model": "tiny"})
+
+
+def test_a_run_leaves_everything(finished):
+    folder, network = finished
+    config = folder.read_config()
+    assert config["recipe"]["learning_rate"] == 0.01 and config["classes"] == 10 and config["seed"] == 3
+    assert config["model"] == "tiny" and config["normalization"] == "digits"
+    assert config["environment"]["tensorflow"] == tf.__version__
+    assert folder.class_names() == list("0123456789")
+    assert [row["epoch"] for row in rows(folder.history)] == ["1", "2"]
+    assert len(rows(folder.flips)) == 2 * len(flips.binary_kernels(network)) == 4
+    assert list(folder.tensorboard.iterdir())
+    assert {p.name for p in folder.pictures.iterdir()} == {"curves.png", "flips.png"}
+    page = folder.report.read_text()
+    assert page.count("data:image/png;base64,") == 2 and "http" not in page
+    assert len(list(folder.checkpoints.glob("*.index"))) == 2
+    assert not list(folder.path.rglob("*.partial*"))
+
+
+def test_saved_models_are_the_last_and_the_best_without_an_optimizer(finished):
+    folder, network = finished
+    last = tf.keras.models.load_model(folder.last_model)
+    assert last.optimizer is None
+    for saved, held in zip(last.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(saved, held)
+    best = tf.keras.models.load_model(folder.best_model)
+    images, labels = next(digits().test(500).as_numpy_iterator())
+    measured = np.mean(best.predict(images, verbose=0).argmax(-1) == labels)
+    recorded = max(float(row["val_accuracy"]) for row in rows(folder.history))
+    assert measured == pytest.approx(recorded, abs=1e-6)
+
+
+def test_the_last_line_says_what_was_reached_and_how_to_convert(finished, capsys):
+    folder, _ = finished
+    best = max(float(row["val_accuracy"]) for row in rows(folder.history))
+    sentence = folder.finished.read_text()
+    assert f"{100 * best:.2f} %" in sentence and f"python convert.py {folder.path}" in sentence
+
+
+def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
+    folder, _ = finished
+    before = {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")}
+    train(folder.path, settings={"model": "tiny"})
+    assert f"is finished: {folder.finished.read_text().strip()}" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")} == before
+
+
+def test_same_seed_same_weights(finished, tmp_path):
+    _, network = finished
+    again = train(tmp_path / "again")
+    for a, b in zip(again.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 0.02}, {"batch_size": 8}, {"epochs": 3}])
+def test_the_folder_of_another_run_is_refused(finished, change):
+    folder, _ = finished
+    ((key, value),) = change.items()
+    there = getattr(RECIPE, key)
+    with pytest.raises(UserError, match=f"its {key} is {there}, asked for is {value}"):
+        train(folder.path, RECIPE.replace(**change), settings={"model": "tiny"})
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match=r"neither empty nor a run folder: it holds 'thesis.tex'"):
+        train(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_config_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"model": ')
+    with pytest.raises(UserError, match=r"config.json is not a whole JSON file"):
+        train(tmp_path)
+
+
+def test_a_network_for_other_images_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"has 7 classes; digits has images of .* and 10 classes"):
+        training.train(tiny(classes=7), digits(), RECIPE, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"batch_size": 65}, "batch size must be from 1 to 64"),
+        ({"epochs": 0}, "epochs must be at least 1. Received: 0"),
+        ({"learning_rate": -1.0}, "learning rate must be a positive number. Received: -1.0"),
+        ({"optimizer": "lamb"}, "optimizer 'lamb'; valid: adam, radam, sgd"),
+    ],
+)
+def test_impossible_recipes_are_refused_before_anything_is_written(tmp_path, change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        train(tmp_path / "run", RECIPE.replace(**change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_impossible_seed_and_checkpoint_steps(tmp_path):
+    with pytest.raises(UserError, match=r"seed must be from 0 .* Received: -1"):
+        training.make_deterministic(-1)
+    with pytest.raises(UserError, match=r"checkpoint_steps must be at least 1. Received: 0"):
+        train(tmp_path / "run", checkpoint_steps=0)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
+    recipe = RECIPE.replace(optimizer="sgd", learning_rate=3e38)
+    with pytest.raises(UserError, match=r"The loss is (nan|inf) in step \d+ .*lower --learning_rate"):
+        train(tmp_path / "run", recipe)
+    assert not (tmp_path / "run" / "best.keras").exists()
+
+
+def test_starts_from_weights_with_a_new_head(finished, tmp_path, capsys):
+    folder, _ = finished
+    training.make_deterministic(3)
+    network = tiny()
+    seen = []
+
+    class Look(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            seen.extend(network.get_weights())
+
+    recipe = RECIPE.replace(epochs=1)
+    training.train(network, digits(), recipe, tmp_path, weights=folder.best_model, extra_callbacks=[Look()])
+    assert f"weights from {folder.best_model}" in capsys.readouterr().out
+    for a, b in zip(seen, weights_of(folder.best_model), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_flips_are_counted_as_numpy_counts_them():
+    network = tiny()
+    kernels = flips.binary_kernels(network)
+    counter = flips.FlipCounter(network)
+    counter.reset()
+    random = np.random.default_rng(0)
+    name, kernel = list(kernels.items())[1]
+    states = [kernel.numpy()]
+    for _ in range(6):
+        # Exact zeros are +1, as for the quantizer.
+        states.append(np.where(random.random(kernel.shape) < 0.2, 0, random.normal(size=kernel.shape)))
+        kernel.assign(states[-1])
+        counter.update()
+    signs = np.array(states) >= 0
+    counts = (signs[1:] != signs[:-1]).sum(0)
+    row = {row["kernel"]: row for row in counter.rows(epoch=4)}[name]
+    assert (row["epoch"], row["weights"]) == (4, counts.size)
+    assert row["mean"] == pytest.approx(counts.mean())
+    assert row["stable"] == pytest.approx((counts == 0).mean())
+    assert [row[f"p{p}"] for p in (50, 90, 95, 99)] == list(np.percentile(counts, (50, 90, 95, 99)))
+    assert all(r["mean"] == 0 and r["stable"] == 1 for r in counter.rows(4) if r["kernel"] != name)
+    counter.reset()
+    assert {r["mean"] for r in counter.rows(5)} == {0}
+
+
+# A run in a process of its own, which kills itself in its N-th step, checkpointing every 3.
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{tests!r}, {root!r}]
+import bnn_keras
+import tensorflow as tf
+import test_training as t
+
+class Kill(tf.keras.callbacks.Callback):
+    steps = 0
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        if self.steps == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+t.train(sys.argv[1], checkpoint_steps=3, settings={{"model": "tiny"}}, extra_callbacks=[Kill()])
+"""
+
+
+def run_killed(folder, step):
+    code = KILLED.format(tests=str(ROOT / "tests"), root=str(ROOT))
+    return subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(step)], capture_output=True, text=True, check=False
+    )
+
+
+def test_killed_in_the_middle_of_an_epoch_and_resumed_is_bit_identical(finished, tmp_path):
+    """Killed in epochs 1 and 2, with another interval of checkpoints than the undisturbed run."""
+    undisturbed, _ = finished
+    folder = run_folder.RunFolder(tmp_path / "killed")
+    assert run_killed(folder.path, 3 + 1).returncode == -signal.SIGKILL  # global step 4: an epoch has 4
+    second = run_killed(folder.path, 4)
+    assert second.returncode == -signal.SIGKILL
+    assert "resuming at epoch 1, step 3 (global step 3)" in second.stdout
+    (folder.path / ".best.1.partial.keras").write_text("what a killed process leaves")
+    third = run_killed(folder.path, 1000)
+    assert third.returncode == 0, third.stderr
+    assert "resuming at epoch 2, step 3 (global step 7)" in third.stdout
+    for name in ("last_model", "best_model"):
+        ours, expected = weights_of(getattr(folder, name)), weights_of(getattr(undisturbed, name))
+        for a, b in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert rows(folder.history, but=["seconds"]) == rows(undisturbed.history, but=["seconds"])
+    assert folder.flips.read_text() == undisturbed.flips.read_text()
+    assert not list(folder.path.rglob("*.partial*"))
+
+
+def test_tables_are_cut_back_to_the_checkpoint(tmp_path):
+    table = run_folder.Table(tmp_path / "t.csv", ["epoch", "loss"])
+    table.append([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    again = run_folder.Table(tmp_path / "t.csv", ["epoch", "loss"])
+    again.cut(1)
+    assert (tmp_path / "t.csv").read_text() == "epoch,loss\n1,0.5\n"
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    class Stop(tf.keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", extra_callbacks=[Stop()])
+    (shard,) = (tmp_path / "run" / "checkpoints").glob("*.data-*")
+    shard.write_bytes(shard.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"Cannot read checkpoint .*ckpt-1"):
+        train(tmp_path / "run")
+
+
+@pytest.mark.parametrize("limit", [300, 20_000, 70_000], ids=["config", "checkpoint", "model"])
+def test_a_full_disk_is_one_sentence_and_nothing_half_written(tmp_path, limit):
+    """The limit on a file's size stands for the disk's end: each kind of file meets it once."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(UserError, match="Cannot write"):
+            train(tmp_path / "run", checkpoint_steps=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    left = [p.name for p in (tmp_path / "run").iterdir() if p.is_file()]
+    assert not [name for name in left if "partial" in name or name.endswith(".keras")]
+
+
+def test_an_output_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"Cannot write .*file"):
+        train(tmp_path / "file" / "run")
+
+
+def test_recipes_by_data():
+    paper = Recipe(120, 64, "radam", 0.002)
+    assert choose("imagenet2012", "photographs", paper) == paper
+    assert choose("digits", "digits", paper) == DIGITS
+    assert choose("cifar10", "small", paper) == SMALL
+    assert choose("folder:flowers", "photographs", paper) == PHOTOGRAPHS
+    assert [choose_stem("small", 32), choose_stem("photographs", 224), choose_stem("digits", 32)] == [
+        "thumbnail",
+        None,
+        None,
+    ]
+
+
+def test_another_number_of_epochs_scales_the_warmup_and_drops_the_tail():
+    recipe = Recipe(150, 96, "adam", 0.003, warmup_epochs=5, tail_epochs=20, tail_learning_rate=3e-6)
+    assert recipe.override(epochs=30).warmup_epochs == 1
+    assert recipe.override(epochs=30).all_epochs == 30
+    assert recipe.override(epochs=None, batch_size=None) == recipe
+    assert recipe.override(batch_size=8).all_epochs == 170
+
+
+def test_default_folder_names():
+    assert run_folder.default("meliusnet29", "digits") == Path("runs/meliusnet29-digits")
+    assert run_folder.default("m", "folder:/data/my flowers/") == Path("runs/m-my-flowers")
+    assert run_folder.default("m", "mnist/config:1.0.0") == Path("runs/m-mnist-config-1.0.0")
