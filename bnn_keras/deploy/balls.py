@@ -234,15 +234,21 @@ def _multiplies_and_sums(layer, balls, centers, apply) -> list[tf.Tensor]:
     )
     step = tf.maximum(tf.abs(low - used), tf.abs(high - used))
     kernel = kernel_of(layer)
-    magnitude = _magnitudes(layer, kernel, used.shape)
-    # Sums of +1 and -1 are exact in float32, and in LCE's integers.
+    terms, undecided = int(np.prod(kernel.shape[:-1])), bool(tf.reduce_any(step > 0))
     exact = binary_values(kernel, axis=-1) and binary_values(used.numpy())
+    if exact and not undecided:
+        # Integers up to the number of terms, which LCE counts exactly and then scales and shifts.
+        return [_exact(layer, kernel, centers[0])]
+    magnitude = _magnitudes(layer, kernel, used.shape)
     if exact:
-        radius = SPARE * UNIT * tf.abs(centers[0])
-    else:
-        terms = int(np.prod(kernel.shape[:-1]))
-        radius = (terms + SPARE) * UNIT * (magnitude(tf.abs(used) + step) + _bias(layer))
-    return [radius + magnitude(step) if tf.reduce_any(step > 0) else radius]
+        return [_exact(layer, kernel, centers[0]) + magnitude(step)]
+    rounding = (terms + SPARE) * UNIT * (magnitude(tf.abs(used) + step) + _bias(layer))
+    return [rounding + magnitude(step) if undecided else rounding]
+
+
+def _exact(layer: keras.Layer, kernel: np.ndarray, center: tf.Tensor) -> tf.Tensor:
+    largest = np.prod(kernel.shape[:-1]) * np.abs(kernel).max() + _bias(layer)
+    return SPARE * UNIT * largest * tf.ones_like(center)
 
 
 def _magnitudes(layer: keras.Layer, kernel: np.ndarray, input_shape: Any) -> keras.Layer:

@@ -22,8 +22,13 @@ from bnn_keras.errors import UserError
 from bnn_keras.files import writing
 
 INPUT, OUTPUT = "image", "output"
-# What LCE folds into the binary convolution before it, and what keeps the order of signs.
-FOLDED = (tf.keras.layers.BatchNormalization, tf.keras.layers.ReLU, tf.keras.layers.MaxPooling2D)
+keras = tf.keras.layers
+# What may stand between a binary convolution and a sign for LCE to hand on signs only.
+HANDED_ON = (keras.BatchNormalization, keras.ReLU, keras.MaxPooling2D)
+# What a converter may fuse into the operation before it.
+FUSED = (keras.BatchNormalization, keras.ReLU, keras.Activation, keras.Reshape, keras.Flatten)
+# What it may fuse into the operation behind it, or turn into none.
+MOVED = (keras.InputLayer, keras.ZeroPadding2D, keras.Reshape, keras.Flatten, keras.Dropout, keras.Permute)
 
 
 def to_flatbuffer(model: tf.keras.Model) -> bytes:
@@ -55,17 +60,18 @@ def to_flatbuffer(model: tf.keras.Model) -> bytes:
 def taps(graph: graphs.Graph) -> dict[graphs.Value, str]:
     """The tensors between layers at which a file is compared with its model, with their names.
 
-    They are those that several layers take, the ends of stages, and what goes into a sign, unless it
-    comes from a binary convolution: that one may hand on signs only.
+    They are the ends of stages, what several layers take, what goes into a sign, and everything else
+    that no operation swallows: all but what is fused into its neighbour, and what lies between a
+    binary convolution and a sign, where LCE may hand on signs only.
     """
     found: dict[graphs.Value, str] = {}
     names: set[str] = set()
     stages = {call.stage for call in graph.calls if "/" in call.path}
     for call in graph.calls:
         for value in call.outputs:
-            if value in graph.outputs or len(value.shape) != 4:
+            if value in graph.outputs or _hands_on_signs(graph, value):
                 continue
-            if call.path in stages or len(graph.consumers(value)) > 1 or _feeds_a_sign(graph, value):
+            if call.path in stages or len(graph.consumers(value)) > 1 or _stands_alone(graph, call, value):
                 name = call.path
                 while name in names:  # a layer that is called more than once
                     name += "'"
@@ -74,14 +80,26 @@ def taps(graph: graphs.Graph) -> dict[graphs.Value, str]:
     return found
 
 
-def _feeds_a_sign(graph: graphs.Graph, value: graphs.Value) -> bool:
-    takers = graph.consumers(value)
-    if not any(_takes_signs(taker.layer) for taker in takers):
-        return False
+def _stands_alone(graph: graphs.Graph, call: graphs.Call, value: graphs.Value) -> bool:
+    # What a plain TensorFlow function becomes is not known; a sign of our own kind is a layer.
+    plain = [one for one in (call, *graph.consumers(value)) if type(one.layer).__name__.endswith("OpLambda")]
+    fused = any(isinstance(taker.layer, FUSED) for taker in graph.consumers(value))
+    return not (plain or fused or isinstance(call.layer, (*MOVED, lq.quantizers.Quantizer)))
+
+
+def _hands_on_signs(graph: graphs.Graph, value: graphs.Value) -> bool:
     producer = graph.producer(value)
-    while producer is not None and isinstance(producer.layer, FOLDED):
+    while producer is not None and isinstance(producer.layer, HANDED_ON):
         producer = graph.producer(producer.inputs[0])
-    return producer is not None and getattr(producer.layer, "kernel_quantizer", None) is None
+    if producer is None or getattr(producer.layer, "kernel_quantizer", None) is None:
+        return False
+    takers = graph.consumers(value)
+    while takers:
+        if any(_takes_signs(taker.layer) for taker in takers):
+            return True
+        passed = [taker for taker in takers if isinstance(taker.layer, HANDED_ON)]
+        takers = [more for taker in passed for more in graph.consumers(taker.outputs[0])]
+    return False
 
 
 def _takes_signs(layer: tf.keras.layers.Layer) -> bool:
@@ -117,7 +135,9 @@ def _convert(model: tf.keras.Model, graph: graphs.Graph, outputs: dict[str, grap
     # Larq's quantized variables wrap the ones that are saved.
     module.weights = [getattr(variable, "latent_variable", variable) for variable in model.variables]
     with tempfile.TemporaryDirectory() as folder, writing(folder):
-        tf.saved_model.save(module, folder, signatures=module.function)
+        # Gradients are of no use in the file, and saving those of every sign takes longest.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, folder, signatures=module.function, options=options)
         try:
             return lce.convert_saved_model(folder)
         except (RuntimeError, ValueError) as error:

@@ -186,6 +186,7 @@ def _tap(name: str, theirs: np.ndarray, ball: Ball, trap: str) -> Tap:
     difference = np.abs(theirs.astype(np.float64) - ours)
     difference[~np.isfinite(difference)] = np.inf
     ratio = difference / np.maximum(radius, SMALLEST)
+    ratio[~np.isfinite(ratio)] = np.inf  # a model of NaNs has no function to keep
     undecided = radius > DECIDED * max(ours.std(), np.abs(ours).mean(), SMALLEST)
     return Tap(
         name,
