@@ -63,7 +63,7 @@ class Classifier:
     @property
     def kind(self) -> str:
         """Of the images that it was trained on, as in `bnn_keras.data.Dataset`."""
-        return self.trained_on.get("kind", "photographs")
+        return self.trained_on.get("kind") or "photographs"
 
     @property
     def image_size(self) -> int:
@@ -137,7 +137,8 @@ def _read_tflite(path: Path) -> Classifier:
     if not manifest.is_file():
         return Classifier(path, interpreter.predict, shape, classes)
     said = _read_manifest(manifest)
-    return Classifier(path, interpreter.predict, shape, classes, tuple(said["class_names"]), said["input"])
+    names = tuple(said["class_names"]) or None
+    return Classifier(path, interpreter.predict, shape, classes, names, said["input"])
 
 
 def _read_manifest(path: Path) -> dict:
