@@ -68,6 +68,7 @@ def test_trains_and_says_what_comes_next(tmp_path):
     first, *_, last = done.stdout.splitlines()
     assert first.startswith("meliusnet22 on digits: 64 training and 359 held-out images of 32 pixels")
     assert last.startswith("reached ") and last.endswith("python convert.py runs/meliusnet22-digits")
+    assert "learning_rate: " in done.stdout and " accuracy: " in done.stdout
     folder = tmp_path / "runs" / "meliusnet22-digits"
     assert json.loads((folder / "config.json").read_text())["train_examples"] == 64
     assert (folder / "best.keras").is_file() and "Traceback" not in done.stderr
