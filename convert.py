@@ -46,11 +46,11 @@ def convert(values: flags.FlagValues, positional: list[str]) -> None:
 
 def _source(values: flags.FlagValues, positional: list[str]) -> job.Source:
     if values.model is None and values.weights is None:
-        return job.find(*positional or [None], checkpoint=values.checkpoint)
+        return job.find(positional[0] if positional else None, values.checkpoint)
     if positional or values.model is None or values.weights is None:
         raise UserError("Give a run folder or .keras file alone, or --model and --weights together.")
     size, path = values.image_size, Path(values.weights)
-    settings = dict(map(_setting, values.set))
+    settings: dict = dict(map(_setting, values.set))
     model = registry.build(values.model, (size, size, 3), values.classes, path, **settings)
     file = path / job.CHECKPOINTS["best"] if path.is_dir() else path
     return job.Source(model, file, {}, [], Path(f"{values.model}.tflite"))

@@ -1,5 +1,7 @@
 """The one exception that is the user's to mend."""
 
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """A mistake of the user's: one sentence with what was received and what is valid.
@@ -9,6 +11,6 @@ class UserError(ValueError):
     """
 
 
-def one_of(what: str, received: object, valid: object) -> UserError:
+def one_of(what: str, received: object, valid: Iterable[object]) -> UserError:
     """The error for a name that is not in a list of names."""
     return UserError(f"Unknown {what} {received!r}; valid: {', '.join(map(str, valid))}.")

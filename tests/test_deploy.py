@@ -173,7 +173,7 @@ def change_constant(name, place, edit, nth=0, shape=None):
         ops = [
             op for op in file.ops
             if op.name == name and len(op.inputs) > place and op.inputs[place] >= 0
-            and file.constant(op.inputs[place]) is not None
+            and file.is_constant(op.inputs[place])
             and (shape is None or len(file.shape(op.inputs[place])) == shape)
         ]  # fmt: skip
         index = ops[nth].inputs[place]

@@ -1,6 +1,7 @@
 """Every network by its name: one builder, one list, one table of recipes."""
 
 import inspect
+import os
 from types import ModuleType
 
 import tensorflow as tf
@@ -26,7 +27,7 @@ def build(
     name: str,
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
-    weights: str | None = None,
+    weights: str | os.PathLike | None = None,
     include_top: bool = True,
     classifier_activation: str | None = None,
     normalization: str | tuple | None = None,
@@ -87,7 +88,7 @@ def _normalize(image, normalization_: str | tuple | None):
     return image if constants is None else layers.Normalize(*constants, name="normalization")(image)
 
 
-def _load(model: tf.keras.Model, path: str) -> None:
+def _load(model: tf.keras.Model, path: str | os.PathLike) -> None:
     weights.load(model, path)
 
 

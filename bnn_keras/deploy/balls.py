@@ -57,7 +57,7 @@ class Layer64:
         UserError: no bound is known for layers of its type.
     """
 
-    def __init__(self, layer: keras.Layer):
+    def __init__(self, layer: tf.keras.layers.Layer):
         self.name = layer.name
         self.radius = _rule(layer)
         self.twin = layer if _is_op(layer) else rebuild(layer)
@@ -77,7 +77,7 @@ class Layer64:
         return tuple(Ball(center, radius) for center, radius in zip(centers, radii, strict=True))
 
 
-def rebuild(layer: keras.Layer, input_shape: Any = None, **changes: Any) -> keras.Layer:
+def rebuild(layer: tf.keras.layers.Layer, input_shape: Any = None, **changes: Any) -> tf.keras.layers.Layer:
     """A copy of a layer in float64 with its weights, its quantizers kept.
 
     Args:
@@ -110,7 +110,7 @@ def _in_float64(config: Any) -> Any:
 
 
 def _quantizer64(quantizer: Any) -> Any:
-    if isinstance(quantizer, keras.Layer):
+    if isinstance(quantizer, tf.keras.layers.Layer):
         return type(quantizer).from_config(_in_float64(quantizer.get_config()))
     return quantizer
 
@@ -129,7 +129,7 @@ def binary_values(values: np.ndarray, axis: int | None = None) -> bool:
     )
 
 
-def kernel_of(layer: keras.Layer) -> np.ndarray:
+def kernel_of(layer: tf.keras.layers.Layer) -> np.ndarray:
     """A layer's kernel as its convolution uses it: quantized where it has a quantizer."""
     names = (
         ("depthwise_kernel", "depthwise_quantizer")
@@ -144,18 +144,18 @@ def kernel_of(layer: keras.Layer) -> np.ndarray:
     return (kernel if quantizer is None else quantizer(kernel)).numpy()
 
 
-def input_of(layer: keras.Layer, values: tf.Tensor) -> tf.Tensor:
+def input_of(layer: tf.keras.layers.Layer, values: tf.Tensor) -> tf.Tensor:
     """A layer's input as its convolution uses it."""
     quantizer = getattr(layer, "input_quantizer", None)
     return values if quantizer is None else quantizer(values)
 
 
-def _is_depthwise(layer: keras.Layer) -> bool:
+def _is_depthwise(layer: tf.keras.layers.Layer) -> bool:
     return isinstance(layer, keras.DepthwiseConv2D)
 
 
 # Rules: (the float64 layer, its input balls, the centres it gave, apply) to a radius for each output.
-Rule = Callable[[keras.Layer, Sequence[Ball], Sequence[tf.Tensor], Callable], list[tf.Tensor]]
+Rule = Callable[[tf.keras.layers.Layer, Sequence[Ball], Sequence[tf.Tensor], Callable], list[tf.Tensor]]
 
 
 def _moves(layer, balls, centers, apply) -> list[tf.Tensor]:
@@ -246,12 +246,12 @@ def _multiplies_and_sums(layer, balls, centers, apply) -> list[tf.Tensor]:
     return [rounding + magnitude(step) if undecided else rounding]
 
 
-def _exact(layer: keras.Layer, kernel: np.ndarray, center: tf.Tensor) -> tf.Tensor:
+def _exact(layer: tf.keras.layers.Layer, kernel: np.ndarray, center: tf.Tensor) -> tf.Tensor:
     largest = np.prod(kernel.shape[:-1]) * np.abs(kernel).max() + _bias(layer)
     return SPARE * UNIT * largest * tf.ones_like(center)
 
 
-def _magnitudes(layer: keras.Layer, kernel: np.ndarray, input_shape: Any) -> keras.Layer:
+def _magnitudes(layer: tf.keras.layers.Layer, kernel: np.ndarray, input_shape: Any) -> tf.keras.layers.Layer:
     """The layer with the magnitudes of its kernel, and nothing around it."""
     plain = {"use_bias": False, "activation": "linear"}
     for key in ("input_quantizer", "kernel_quantizer", "depthwise_quantizer"):
@@ -264,7 +264,7 @@ def _magnitudes(layer: keras.Layer, kernel: np.ndarray, input_shape: Any) -> ker
     return twin
 
 
-def _bias(layer: keras.Layer) -> np.ndarray | float:
+def _bias(layer: tf.keras.layers.Layer) -> np.ndarray | float:
     return np.abs(layer.bias.numpy()) if layer.use_bias else 0.0
 
 
@@ -306,11 +306,11 @@ OP_RULES: dict[str, Rule] = {name: rule for names, rule in OPS for name in names
 LINEAR_ACTIVATIONS = ("linear", "relu", "relu6")
 
 
-def _is_op(layer: keras.Layer) -> bool:
+def _is_op(layer: tf.keras.layers.Layer) -> bool:
     return type(layer).__name__ in ("TFOpLambda", "SlicingOpLambda")
 
 
-def _rule(layer: keras.Layer) -> Rule:
+def _rule(layer: tf.keras.layers.Layer) -> Rule:
     if _is_op(layer):
         name = layer.get_config()["function"]
         rule = _moves if type(layer).__name__ == "SlicingOpLambda" else OP_RULES.get(name)

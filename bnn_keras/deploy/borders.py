@@ -6,6 +6,8 @@ at least the kernel's size: with a 3x3 kernel on 1x1 and 2x2 maps they are wrong
 convolution that pads with +1, minus a constant for each pixel and channel. Integers all, so exact.
 """
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -24,11 +26,14 @@ def need_care(call: graphs.Call) -> bool:
         and layer.padding == "same"
         and layer.groups == 1
         and getattr(layer, "pad_values", None) == 0
-        and any(n < reach for n, reach in zip(call.inputs[0].shape[1:3], _reach(layer), strict=True))
+        and any(
+            n is not None and n < reach
+            for n, reach in zip(call.inputs[0].shape[1:3], _reach(layer), strict=True)
+        )
     )
 
 
-def padded_with_ones(layer: keras.Layer, inputs: tf.Tensor) -> tf.Tensor:
+def padded_with_ones(layer: tf.keras.layers.Layer, inputs: tf.Tensor) -> tf.Tensor:
     """The layer for `inputs` [1, height, width, channels] in the form that LCE computes rightly."""
     paddings = [(0, 0), *_paddings(layer, inputs.shape[1:3]), (0, 0)]
     with tf.init_scope():  # constants of the file, not computations in it
@@ -44,21 +49,22 @@ def padded_with_ones(layer: keras.Layer, inputs: tf.Tensor) -> tf.Tensor:
     return layer.activation(outputs)
 
 
-def _convolve(layer: keras.Layer, signs, kernel: np.ndarray, paddings) -> tf.Tensor:
+def _convolve(layer: tf.keras.layers.Layer, signs, kernel: np.ndarray, paddings) -> tf.Tensor:
     padded = tf.pad(signs, paddings, constant_values=1.0)
     return tf.nn.conv2d(padded, kernel, layer.strides, "VALID", dilations=layer.dilation_rate)
 
 
 def constants(graph: graphs.Graph) -> int:
     """How many numbers all these borders take in a file."""
-    return sum(int(np.prod(call.outputs[0].shape[1:])) for call in graph.calls if need_care(call))
+    shapes = [call.outputs[0].shape[1:] for call in graph.calls if need_care(call)]
+    return sum(math.prod(n or 0 for n in shape) for shape in shapes)
 
 
-def _reach(layer: keras.Layer) -> list[int]:
+def _reach(layer: tf.keras.layers.Layer) -> list[int]:
     return [(k - 1) * d + 1 for k, d in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
 
 
-def _paddings(layer: keras.Layer, size) -> list[tuple[int, int]]:
+def _paddings(layer: tf.keras.layers.Layer, size) -> list[tuple[int, int]]:
     """What 'same' adds before and behind (TensorFlow pads the odd pixel behind)."""
     totals = [
         max((-(-n // stride) - 1) * stride + reach - n, 0)

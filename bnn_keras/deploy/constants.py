@@ -87,12 +87,12 @@ def _stored(flatbuffer: Flatbuffer) -> int:
     return total
 
 
-def _layers(graph: graphs.Graph) -> list[keras.Layer]:
+def _layers(graph: graphs.Graph) -> list[tf.keras.layers.Layer]:
     return list({id(call.layer): call.layer for call in graph.calls}.values())
 
 
 def _padding(graph: graphs.Graph, flatbuffer: Flatbuffer) -> int:
-    packed = sum(flatbuffer.constant(op.inputs[1]).nbytes for op in flatbuffer.ops if op.name == BCONV)
+    packed: int = sum(flatbuffer.constant(op.inputs[1]).nbytes for op in flatbuffer.ops if op.name == BCONV)
     binary = sum(
         layer.kernel.shape.num_elements()
         for layer in _layers(graph)
@@ -123,7 +123,7 @@ def _folded(graph: graphs.Graph) -> int:
     return channels
 
 
-def _takes_a_scale(layer: keras.Layer) -> bool:
+def _takes_a_scale(layer: tf.keras.layers.Layer) -> bool:
     return (
         isinstance(layer, (keras.Conv2D, keras.DepthwiseConv2D, keras.Dense))
         and not isinstance(layer, layers.GroupedConv2D)

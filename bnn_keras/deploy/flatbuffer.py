@@ -78,11 +78,14 @@ class Flatbuffer:
         shape = self.graph.tensors[index].shape
         return () if shape is None else tuple(map(int, shape))
 
-    def constant(self, index: int) -> np.ndarray | None:
-        """The values of a constant tensor; None for one that is computed."""
+    def is_constant(self, index: int) -> bool:
+        """Whether a tensor (by its index, -1 for an absent one) is in the file and not computed."""
+        data = self.model.buffers[self.graph.tensors[index].buffer].data if index >= 0 else None
+        return data is not None and len(data) > 0
+
+    def constant(self, index: int) -> np.ndarray:
+        """The values of a constant tensor."""
         data = self.model.buffers[self.graph.tensors[index].buffer].data
-        if data is None or not len(data):
-            return None
         kind = self.graph.tensors[index].type
         return np.frombuffer(bytes(data), TYPES[kind]).reshape(self.shape(index))
 
@@ -98,7 +101,7 @@ class Flatbuffer:
         seen = set()
         for op in self.ops:
             for place, index in enumerate(op.inputs):
-                if index >= 0 and self.constant(index) is not None:
+                if self.is_constant(index):
                     buffer = self.graph.tensors[index].buffer
                     if buffer not in seen:
                         seen.add(buffer)

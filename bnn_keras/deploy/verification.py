@@ -149,8 +149,9 @@ class _Comparison:
         return dict(zip(present, values if len(present) > 1 else [values], strict=True))
 
     def _compute(self, call: graphs.Call, fill) -> tuple[Ball, ...]:
-        layer = self._layers.setdefault(id(call.layer), None) or Layer64(call.layer)
-        self._layers[id(call.layer)] = layer
+        if id(call.layer) not in self._layers:
+            self._layers[id(call.layer)] = Layer64(call.layer)
+        layer = self._layers[id(call.layer)]
         args, kwargs = fill(call.args), fill(call.kwargs)
         self._note_signs(call, layer, args)
         self._since.append(call)
