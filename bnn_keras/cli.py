@@ -1,5 +1,6 @@
 """What every command shares: flags, and the exit status of each kind of failure."""
 
+import importlib
 import logging
 import os
 import sys
@@ -10,8 +11,27 @@ from absl import flags
 
 from bnn_keras.errors import UserError
 
-# TensorFlow announces accelerators that are not there; a user's own setting wins.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+def _import_tensorflow_quietly() -> None:
+    """Import TensorFlow without its announcements of accelerators that are not there.
+
+    They come from C++ before any setting of its log is read; what it has to say later is unharmed.
+    """
+    # A user's own setting wins.
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3" or "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+_import_tensorflow_quietly()
 
 
 def run(
@@ -55,6 +75,8 @@ def run(
 
 
 def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
+    for name in flag_values:
+        flag_values[name].unparse()  # a second call in one process starts anew
     try:
         return flag_values(argv)[1:]
     except flags.Error as error:

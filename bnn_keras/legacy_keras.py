@@ -18,7 +18,7 @@ def require() -> None:
         received = os.environ.get(VARIABLE, "1")
         if received not in ACCEPTED:
             warnings.warn(
-                f"{VARIABLE}={received} is set, but Larq needs Keras 2: bnn_keras sets it to 1 for this process.",
+                f"{VARIABLE}={received} is set, but Larq needs Keras 2: bnn_keras sets it to 1 in this process.",
                 stacklevel=3,
             )
         os.environ[VARIABLE] = "1"
@@ -32,4 +32,4 @@ def require() -> None:
 
 def _keras_is_2() -> bool:
     # The same variable decides when tf.keras is first touched, so set as it is now it must stay.
-    return sys.modules["tensorflow"].keras.__version__.startswith("2.")
+    return sys.modules["tensorflow"].keras.Model.__module__.startswith("tf_keras.")

@@ -27,13 +27,14 @@ KERAS_MODULES = (
     "tf_keras.src.engine.sequential",
 )
 TENSOR_FUNCTIONS = ("math.", "nn.", "__operators__.", "compat.v1.nn.", "compat.v1.math.")
-MORE_TENSOR_FUNCTIONS = frozenset(
+_MORE = (
     "abs add argmax cast clip_by_value concat expand_dims identity maximum minimum multiply ones_like "
     "pad reduce_max reduce_mean reduce_sum reshape round shape sigmoid sign split sqrt square squeeze "
     "stack stop_gradient strided_slice subtract tanh tile transpose unstack where zeros_like "
     "compat.v1.concat compat.v1.pad compat.v1.shape compat.v1.squeeze compat.v1.transpose "
-    "compat.v1.where compat.v1.strided_slice".split()
+    "compat.v1.where compat.v1.strided_slice"
 )
+MORE_TENSOR_FUNCTIONS = frozenset(_MORE.split())
 BEST, LAST = "best.keras", "model.keras"
 
 
@@ -105,7 +106,7 @@ def _refuse_code(config: dict, path: Path) -> None:
     for item in _objects(config):
         if not _is_safe(item):
             raise UserError(
-                f"{path} asks for {item.get('class_name')!r} of {item.get('module')!r}, which is not among the "
+                f"{path} asks for {item.get('class_name')!r} of {item.get('module')!r}, not among the "
                 f"classes that are loaded from files: Keras's layers, Larq's, bnn_keras's, plain TensorFlow "
                 f"functions on tensors, and what this process registers with Keras (no Lambda)."
             )
