@@ -67,7 +67,7 @@ def test_the_twin_and_the_dense_layers(ask):
 
 def test_the_notes_are_printed_and_a_saved_model_needs_no_zoo(ask, tmp_path):
     image = tf.keras.Input((None, None, 3))
-    y = tf.keras.layers.TimeDistributed(tf.keras.layers.Conv1D(2, 3))(
+    y = tf.keras.layers.TimeDistributed(tf.keras.layers.Conv1D(2, 3), name="columns")(
         tf.keras.layers.Conv2D(4, 3, name="first")(image)
     )
     tf.keras.Model(image, y, name="own").save(tmp_path / "own.keras")
@@ -75,7 +75,7 @@ def test_the_notes_are_printed_and_a_saved_model_needs_no_zoo(ask, tmp_path):
     status, out, _ = ask(file, "--image_size=10")
     assert status == 0
     assert f"{8 * 8 * 9 * 3 * 4:,}" in next(line for line in out.splitlines() if line.startswith("first"))
-    assert "time_distributed: operations not counted: no rule for the layer TimeDistributed" in out
+    assert "columns: operations not counted: no rule for the layer TimeDistributed" in out
     for arguments, message in (
         ((file,), "give input_shape="),
         ((file, "--classes=4"), "--classes is for networks of the zoo"),
