@@ -1,7 +1,7 @@
 """Throughput of the ImageNet training pipeline beside the least that any such pipeline must do.
 
-The yardstick decodes crops out of images that are in memory already, resizes and batches them. The
-crops are drawn beforehand, with the same distribution; it reads, shuffles, draws and flips nothing.
+The yardstick reads the same records, decodes crops, resizes and batches them, on as many threads. Its
+crops are drawn beforehand, with the same distribution; it shuffles, draws and flips nothing.
 """
 
 import dataclasses
@@ -14,21 +14,30 @@ from absl import flags
 
 from bnn_keras import cli, data
 from bnn_keras.benchmark import timing
-from bnn_keras.data import augmentation
+from bnn_keras.data import augmentation, catalog
+from bnn_keras.data.dataset import PARALLEL_CALLS
 from bnn_keras.errors import UserError
 
 DATASET = "imagenet2012"
 SEED = 1
 
-FLAGS = flags.FlagValues()
-flags.DEFINE_string("data_dir", "../shared/tfds", f"Where {DATASET} lies in TFDS form.", flag_values=FLAGS)
-flags.DEFINE_integer("images", 3000, "Images a measurement.", flag_values=FLAGS, lower_bound=1)
-flags.DEFINE_integer("image_size", 224, "Edge in pixels of what comes out.", flag_values=FLAGS)
-flags.DEFINE_integer("batch_size", 64, "Images a batch.", flag_values=FLAGS, lower_bound=1)
-flags.DEFINE_integer("repeats", 5, "Measurements of each, in turns.", flag_values=FLAGS, lower_bound=1)
+
+def flag_values() -> flags.FlagValues:
+    """The flags, with their defaults."""
+    values = flags.FlagValues()
+    where = f"Where {DATASET} lies in TFDS form."
+    flags.DEFINE_string("data_dir", "../shared/tfds", where, flag_values=values)
+    for name, default, meaning in (
+        ("images", 3000, "Images a measurement."),
+        ("image_size", 224, "Edge in pixels of what comes out."),
+        ("batch_size", 64, "Images a batch."),
+        ("repeats", 15, "Measurements of each, in turns."),
+    ):
+        flags.DEFINE_integer(name, default, meaning, flag_values=values, lower_bound=1)
+    return values
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Repeated:
     """A source whose training set comes several times an epoch, every time with other crops."""
 
@@ -48,26 +57,27 @@ def training(dataset: data.Dataset, images: int, batch_size: int) -> Callable[[]
     return lambda: _consume(longer.train(batch_size, epoch=0, seed=SEED))
 
 
-def bare(dataset: data.Dataset, images: int, batch_size: int) -> Callable[[], int]:
-    """Decode and crop, resize, batch; the function returns how many images came out."""
-    files = tf.stack([dataset.source.read(r)[0] for r in dataset.source.train(np.random.default_rng(SEED))])
-    windows = _windows(files, images)
+def bare(dataset: data.Dataset, data_dir: str, images: int, batch_size: int) -> Callable[[], int]:
+    """Read, decode and crop, resize, batch; the function returns how many images came out."""
+    records = tf.data.TFRecordDataset(catalog.Catalog(DATASET, data_dir).train_files)
+    windows = _windows([dataset.source.read(record)[0] for record in records], images)
     size = [dataset.image_size] * 2
 
-    def example(index, window):
-        crop = tf.image.decode_and_crop_jpeg(files[index % len(files)], window, channels=3)
-        return tf.image.resize(crop, size)
+    def example(record, window):
+        contents, label = dataset.source.read(record)
+        return tf.image.resize(tf.image.decode_and_crop_jpeg(contents, window, channels=3), size), label
 
     def run() -> int:
-        crops = tf.data.Dataset.from_tensor_slices((np.arange(images), windows))
-        crops = crops.map(example, num_parallel_calls=tf.data.AUTOTUNE)
-        batches = crops.batch(batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
-        return _consume(batches.prefetch(tf.data.AUTOTUNE).map(lambda batch: (batch, 0)))
+        crops = tf.data.Dataset.from_tensor_slices(windows)
+        examples = tf.data.Dataset.zip((records.repeat(), crops))
+        examples = examples.map(example, num_parallel_calls=PARALLEL_CALLS)
+        batches = examples.batch(batch_size, drop_remainder=True, num_parallel_calls=PARALLEL_CALLS)
+        return _consume(batches.prefetch(tf.data.AUTOTUNE))
 
     return run
 
 
-def _windows(files: tf.Tensor, images: int) -> np.ndarray:
+def _windows(files: list[tf.Tensor], images: int) -> np.ndarray:
     """A crop of each image in turn, int32 [images, 4]."""
     shapes = [tf.image.extract_jpeg_shape(file) for file in files]
     numbers = tf.random.stateless_uniform([images, 2 * augmentation.ATTEMPTS + 2], [SEED, SEED])
@@ -80,21 +90,21 @@ def _consume(batches: tf.data.Dataset) -> int:
     return sum(len(images) for images, _ in batches)
 
 
-def run(flag_values: flags.FlagValues, positional: list[str]) -> None:
+def run(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure and print."""
     cli.no_more(positional)
-    images, batch_size = flag_values.images, flag_values.batch_size
+    images, batch_size = values.images, values.batch_size
     if batch_size > images:
         raise UserError(f"The batch size must be from 1 to {images}, the images. Received: {batch_size}.")
-    dataset = data.open(DATASET, flag_values.data_dir, flag_values.image_size)
+    dataset = data.open(DATASET, values.data_dir, values.image_size)
     functions = {
-        "bare": bare(dataset, images, batch_size),
+        "bare": bare(dataset, values.data_dir, images, batch_size),
         "training": training(dataset, images, batch_size),
     }
     counts = {name: function() for name, function in functions.items()}
-    measured = timing.interleaved(functions, flag_values.repeats)
+    measured = timing.interleaved(functions, values.repeats)
     for name, count in counts.items():
-        print(f"{name:8} {count / measured.median(name):8.1f} images/s (median of {flag_values.repeats})")
+        print(f"{name:8} {count / measured.median(name):8.1f} images/s (median of {values.repeats})")
     print(f"training reaches {100 / measured.ratio('training'):.1f} % of the bare pipeline's throughput")
     print(f"A/A ratio of the bare pipeline: {measured.aa_ratio:.3f}")
     print(
@@ -104,7 +114,7 @@ def run(flag_values: flags.FlagValues, positional: list[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see `bnn_keras.cli.run` for the status."""
-    return cli.run(run, FLAGS, __doc__, argv)
+    return cli.run(run, flag_values(), __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ PADDING = 4  # pixels on each side of a small image
 MARGIN = 256 / 224  # shorter side of a photograph over the edge of its central crop, in evaluation
 
 
-def training(kind: str, size: int, mean: Sequence[float]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def training(
+    kind: str, size: int, mean: Sequence[float], all_jpeg: bool = False
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The training form: a function of the contents (or pixels) and a seed, int64 [2].
 
     Photographs: a random crop resized, and flipped or not (MeliusNet, section 4.1). Small: padding,
@@ -30,12 +32,13 @@ def training(kind: str, size: int, mean: Sequence[float]) -> Callable[[tf.Tensor
         kind: one of `KINDS`.
         size: edge in pixels of what comes out.
         mean: the colour of the padding.
+        all_jpeg: see `images.decode_window`.
 
     Returns:
         The function; it gives float32, [size, size, 3].
     """
     if kind == "photographs":
-        return lambda contents, seed: random_resized_crop(contents, seed, size)
+        return lambda contents, seed: random_resized_crop(contents, seed, size, all_jpeg)
     whole = evaluation(kind, size)
     if kind == "small":
         return lambda contents, seed: pad_and_crop(whole(contents), seed, mean)
@@ -59,11 +62,12 @@ def evaluation(kind: str, size: int) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda contents: _centre(_pixels(contents), shorter, size)
 
 
-def random_resized_crop(contents: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
+def random_resized_crop(contents: tf.Tensor, seed: tf.Tensor, size: int, all_jpeg: bool = False) -> tf.Tensor:
     """A random part of a photograph, bilinear, [size, size, 3], flipped every other time."""
     chance = tf.random.stateless_uniform([2 * ATTEMPTS + 3], seed)
-    crop = images.decode_window(contents, lambda shape: crop_window(shape, chance[1:]))
-    return _maybe_flip(_resize(crop, size, size), chance[0])
+    crop = images.decode_window(contents, lambda shape: crop_window(shape, chance[1:]), all_jpeg)
+    # Flipped before it is resized: a byte a channel is less to move than a float.
+    return tf.ensure_shape(_resize(_maybe_flip(crop, chance[0]), size, size), [size, size, 3])
 
 
 def crop_window(shape: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:

@@ -27,6 +27,9 @@ class Catalog:
         data_dir: where the set lies; None is TFDS's own default.
         train_examples: train on the first so many.
 
+    Attributes:
+        train_files: the TFRecord files of the training split.
+
     Raises:
         UserError: the set is unknown, not there or not for classification, or train_examples does
             not fit.
@@ -44,7 +47,7 @@ class Catalog:
                 f"{name} needs a {TRAIN} split and a {' or '.join(TEST)} split. "
                 f"Received: {', '.join(sorted(info.splits)) or 'none'}."
             )
-        self._train, self._test = _files(tfds, info, TRAIN), _files(tfds, info, test)
+        self.train_files, self._test_files = _files(tfds, info, TRAIN), _files(tfds, info, test)
         available = info.splits[TRAIN].num_examples
         self.num_train = split.checked(train_examples, available)
         self.num_test = info.splits[test].num_examples
@@ -54,6 +57,7 @@ class Catalog:
         self._decoders = {self._image: tfds.decode.SkipDecoding()}
         label = info.features[self._label]
         self.class_names = tuple(label.names)
+        self.all_jpeg = info.features[self._image].encoding_format == "jpeg"
         edges = info.features[self._image].shape[:2]
         small = None not in edges and max(edges) <= SMALL
         self.kind = "small" if small else "photographs"
@@ -66,12 +70,12 @@ class Catalog:
         The buffer holds a small set whole, so that its order is any order.
         """
         # The first N are to be the same in every epoch.
-        files = self._train if self._first_only else list(random.permutation(self._train))
+        files = self.train_files if self._first_only else list(random.permutation(self.train_files))
         records = tf.data.TFRecordDataset(files, num_parallel_reads=min(READERS, len(files)))
         return _shuffled(records.take(self.num_train), min(self._buffer, self.num_train), random)
 
     def test(self) -> tf.data.Dataset:
-        return tf.data.TFRecordDataset(self._test)
+        return tf.data.TFRecordDataset(self._test_files)
 
     def read(self, record):
         example = self._features.deserialize_example(record, decoders=self._decoders)

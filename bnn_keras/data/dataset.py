@@ -1,6 +1,7 @@
 """A data set: epochs of training batches that can be made again from any batch on, and a test set."""
 
 import dataclasses
+import os
 import sys
 from typing import Protocol
 
@@ -13,6 +14,9 @@ from bnn_keras.errors import UserError
 
 PHOTOGRAPH_EDGE = 224
 SMALL_EDGE = 32
+# AUTOTUNE was seen to keep to one core of two for whole epochs. Twice as many as cores,
+# because the results keep their order: those behind a slow image must be able to go on.
+PARALLEL_CALLS = 2 * (os.cpu_count() or 1)
 
 
 class Source(Protocol):
@@ -23,6 +27,7 @@ class Source(Protocol):
         edge: of the images as they are, None where it varies.
         class_names: by label.
         num_train, num_test: examples.
+        all_jpeg: whether every image file is a JPEG for certain.
         normalization: see `Dataset.normalization`.
     """
 
@@ -31,6 +36,7 @@ class Source(Protocol):
     class_names: tuple[str, ...]
     num_train: int
     num_test: int
+    all_jpeg: bool
     normalization: str
 
     def train(self, random: np.random.Generator) -> tf.data.Dataset:
@@ -124,7 +130,7 @@ class Dataset:
         random = np.random.default_rng([seed, epoch])
         key = random.integers(2**63)
         mean, _ = normalization.MEAN_STD[self.normalization]
-        augment = augmentation.training(self.kind, self.image_size, mean)
+        augment = augmentation.training(self.kind, self.image_size, mean, self.source.all_jpeg)
 
         def example(position, record):
             contents, label = self.source.read(record)
@@ -172,6 +178,6 @@ def _batches(records, example, batch_size: int, drop_remainder: bool) -> tf.data
     """Read, decode and batch in parallel, in the records' order."""
     options = tf.data.Options()
     options.deterministic = True
-    examples = records.map(example, num_parallel_calls=tf.data.AUTOTUNE)
-    batches = examples.batch(batch_size, drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+    examples = records.map(example, num_parallel_calls=PARALLEL_CALLS)
+    batches = examples.batch(batch_size, drop_remainder, num_parallel_calls=PARALLEL_CALLS)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -20,6 +20,7 @@ class Digits:
 
     kind = "digits"
     edge: int | None = 8
+    all_jpeg = False
     class_names: tuple[str, ...] = tuple("0123456789")
     normalization = "digits"
 

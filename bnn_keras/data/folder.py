@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from bnn_keras import normalization
 from bnn_keras.data import images, split
-from bnn_keras.data.dataset import note
+from bnn_keras.data.dataset import PARALLEL_CALLS, note
 from bnn_keras.errors import UserError
 
 TRAIN = "train"
@@ -49,7 +49,7 @@ class Folder:
         self.class_names = _classes(train_root)
         train = _files(train_root, self.class_names)
         test = [] if test_root is None else _files(test_root, self.class_names)
-        train, test = _whole(train, test, strict)
+        train, test, self.all_jpeg = _whole(train, test, strict)
         labels = _labels(train, self.class_names)
         _check_classes(train_root, self.class_names, labels, least=2 if test_root is None else 1)
         if test_root is None:
@@ -111,29 +111,31 @@ def _labels(files: list[Path], class_names: tuple[str, ...]) -> np.ndarray:
     return np.array([number[file.parent.name] for file in files], np.int64)
 
 
-def _whole(train: list[Path], test: list[Path], strict: bool) -> tuple[list[Path], list[Path]]:
-    """The files that can be decoded to the end."""
-    broken = _broken([*train, *test])
+def _whole(train: list[Path], test: list[Path], strict: bool) -> tuple[list[Path], list[Path], bool]:
+    """The files that can be decoded to the end, and whether all of them are JPEGs."""
+    is_jpeg = _decoded([*train, *test])
+    broken = [file for file in (*train, *test) if file not in is_jpeg]
     if broken:
         message = f"{len(broken)} of {len(train) + len(test)} images: {', '.join(map(str, broken))}"
         if strict:
             raise UserError(f"Cannot decode {message}; without strict they are left out.")
         note(f"skipped {message}")
-    bad = set(broken)
-    return [file for file in train if file not in bad], [file for file in test if file not in bad]
+    train, test = ([file for file in part if file in is_jpeg] for part in (train, test))
+    return train, test, all(is_jpeg.values())
 
 
-def _broken(files: list[Path]) -> list[Path]:
+def _decoded(files: list[Path]) -> dict[Path, bool]:
+    """Decode every file; for those that can be, whether it is a JPEG."""
     if not files:
-        return []
+        return {}
 
     def check(index, path):
-        return index, tf.shape(images.decode(tf.io.read_file(path)))
+        contents = tf.io.read_file(path)
+        return index, tf.io.is_jpeg(contents), tf.shape(images.decode(contents))
 
     paths = tf.data.Dataset.from_tensor_slices([os.fspath(file) for file in files])
-    checked = paths.enumerate().map(check, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
-    whole = {int(index) for index, _ in checked}
-    return [file for i, file in enumerate(files) if i not in whole]
+    checked = paths.enumerate().map(check, num_parallel_calls=PARALLEL_CALLS).ignore_errors()
+    return {files[int(index)]: bool(is_jpeg) for index, is_jpeg, _ in checked}
 
 
 def _check_classes(root: Path, class_names: tuple[str, ...], labels: np.ndarray, least: int) -> None:

@@ -1,5 +1,7 @@
 """Image files to RGB pixels."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
@@ -24,12 +26,15 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def decode_window(contents: tf.Tensor, choose) -> tf.Tensor:
+def decode_window(
+    contents: tf.Tensor, choose: Callable[[tf.Tensor], tf.Tensor], all_jpeg: bool = False
+) -> tf.Tensor:
     """A window of an image; of a JPEG nothing else is decoded.
 
     Args:
         contents: as for `decode`.
         choose: from the image's shape, int32 [3], to the window: top, left, height, width.
+        all_jpeg: nothing else comes; that saves a branch, a few per cent of the pipeline's time.
 
     Returns:
         uint8, [height, width, 3].
@@ -44,7 +49,8 @@ def decode_window(contents: tf.Tensor, choose) -> tf.Tensor:
         top, left, height, width = tf.unstack(choose(tf.shape(image)))
         return image[top : top + height, left : left + width]
 
-    return tf.ensure_shape(tf.cond(tf.io.is_jpeg(contents), jpeg, other), [None, None, 3])
+    image = jpeg() if all_jpeg else tf.cond(tf.io.is_jpeg(contents), jpeg, other)
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def _decode_bmp(contents: tf.Tensor) -> tf.Tensor:
