@@ -34,7 +34,8 @@ VARIANTS = {
     "meliusnetb": dict(blocks=(4, 6, 8, 6), channels=(160, 224, 320), groups=2, params=12_239_176),
     "meliusnetc": dict(blocks=(3, 5, 10, 6), channels=(128, 192, 288), groups=4, params=12_240_264),
     # The 32-bit twin of section 4.2. The paper prints no channels; of all multiples of 32 only these
-    # give its 20.87 MB and 4.5e9 FLOPs.
+    # give its 20.87 MB and 4.5e9 FLOPs with the transition's convolution before its pooling, which
+    # also gives the DenseNet beside it its 4.0e9.
     "meliusnet20_float": dict(
         blocks=(4, 4, 4, 3), channels=(160, 192, 224), groups=1, binary=False, convolve_first=True
     ),

@@ -56,8 +56,18 @@ def _convolve(layer: tf.keras.layers.Layer, signs, kernel: np.ndarray, paddings)
 
 def constants(graph: graphs.Graph) -> int:
     """How many numbers all these borders take in a file."""
-    shapes = [call.outputs[0].shape[1:] for call in graph.calls if need_care(call)]
-    return sum(math.prod(n or 0 for n in shape) for shape in shapes)
+    values = [call.outputs[0] for call in graph.calls if need_care(call)]
+    return sum(math.prod(n or 0 for n in value.shape[1:]) for value in values if not _vanishes(graph, value))
+
+
+def _vanishes(graph: graphs.Graph, value: graphs.Value) -> bool:
+    """Whether a border of one pixel becomes part of the shift of a BatchNorm behind it."""
+    takers = graph.consumers(value)
+    return (
+        value.shape[1:3] == (1, 1)
+        and len(takers) == 1
+        and isinstance(takers[0].layer, keras.BatchNormalization)
+    )
 
 
 def _reach(layer: tf.keras.layers.Layer) -> list[int]:
