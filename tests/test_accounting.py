@@ -226,7 +226,6 @@ def conv_after(x, *before, **options):
         ([lq.quantizers.SteSign(), K.AveragePooling2D(2)], False),
         ([lq.quantizers.SteTern()], False),
     ],
-    ids=str,
 )
 def test_an_input_is_binary_where_its_values_are(before, binary):
     image = tf.keras.Input((4, 8, 2))
@@ -292,7 +291,6 @@ class Unknown(K.Layer):
         (K.Lambda(tf.abs), 0, 0, "what a Lambda computes is not known"),
         (lambda x: x * 2, 0, 0, "what a TFOpLambda computes is not known"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_counted_is_said(layer, params, binary_params, message):
     found = counted(layer, (5, 5, 2))

@@ -9,6 +9,7 @@ def main(*words):
     return __main__.main(["benchmark", *words])
 
 
+@pytest.mark.large
 def test_a_training_step(capsys):
     assert main("step", "--image_size=32", "--batch_size=2", "--repeats=2") == 0
     shown = capsys.readouterr().out
