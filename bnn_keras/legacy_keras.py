@@ -18,7 +18,7 @@ def require() -> None:
         received = os.environ.get(VARIABLE, "1")
         if received not in ACCEPTED:
             warnings.warn(
-                f"{VARIABLE}={received} is set, but Larq needs Keras 2: bnn_keras sets it to 1 in this process.",
+                f"{VARIABLE}={received} is set, but Larq needs Keras 2: bnn_keras sets it to 1 here.",
                 stacklevel=3,
             )
         os.environ[VARIABLE] = "1"

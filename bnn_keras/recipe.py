@@ -55,7 +55,7 @@ class Recipe:
 
 
 # Measured: MeliusNet-29 is past 98 % on the held-out digits.
-DIGITS = Recipe(epochs=10, batch_size=32, optimizer="radam", learning_rate=0.002)
+DIGITS = Recipe(epochs=12, batch_size=32, optimizer="radam", learning_rate=0.002)
 # BMXNet-v2's binary ResNet-18 on CIFAR-10 (about 90 %).
 SMALL = Recipe(epochs=150, batch_size=128, optimizer="adam", learning_rate=0.02, warmup_epochs=5)
 # The MeliusNet paper's optimizer and rate; fewer epochs and the batch of one of its GPUs.

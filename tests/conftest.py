@@ -5,8 +5,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import bnn_keras  # noqa: E402, F401  isort: skip
-import pytest  # noqa: E402
+import bnn_keras  # noqa: F401  isort: skip
+import pytest
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -30,9 +30,7 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
     randomise_statistics(model)
     contestants = {THEIRS: lambda: lce.convert_keras_model(model), OURS: lambda: deploy.to_flatbuffer(model)}
     times = timing.interleaved(contestants, values.repeats)
-    print(
-        f"{values.model} at {values.image_size} pixels, {values.repeats} of each, interleaved; medians"
-    )
+    print(f"{values.model} at {values.image_size} pixels, {values.repeats} of each, interleaved; medians")
     for name in contestants:
         print(f"{name}: {times.median(name):.1f} s, {times.ratio(name):.2f} of the first")
     print(f"A/A ratio of the first: {times.aa_ratio:.2f}")
