@@ -53,6 +53,6 @@ def test_the_other_readings_convert(settings, tmp_path):
 @pytest.mark.large
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_full_size_round_trip(name, tmp_path):
-    report = round_trip(zoo.build(name), tmp_path, job.samples(224, 224, 4))
+    report = round_trip(zoo.build(name), tmp_path, job.samples(224, 224, 1))
     assert not report.problems
     print(f"\n{name}: {'; '.join(deploy.lines(report))}")

@@ -21,7 +21,7 @@ from bnn_keras.deploy.constants import Constants, count
 from bnn_keras.deploy.flatbuffer import BCONV, Flatbuffer
 from bnn_keras.errors import UserError
 
-# A radius above this share of a tensor's spread comes from a sign that could fall either way.
+# With a radius above this share of a tensor's spread a value is left open.
 DECIDED = 1e-2
 STAGE_IMAGES = 3  # compared in float64, stage by stage; the predicted class is compared on all
 SMALLEST = 1e-30  # keeps quotients finite
@@ -36,7 +36,7 @@ class Tap:
         name: of the layer that gives it.
         difference: the largest between file and model.
         ratio: the largest of difference / tolerance; above 1 the file is wrong.
-        undecided: the share of elements that hang on a sign which could fall either way.
+        undecided: the share of elements that rounding leaves open, most of them for a sign near 0.
         problem: in words; "" if none.
     """
 
@@ -209,8 +209,8 @@ def _problem(difference: np.ndarray, ratio: np.ndarray, undecided: np.ndarray, t
     blind = undecided.reshape(-1, undecided.shape[-1]).all(0)
     if blind.any():
         return (
-            f"cannot be checked: in {blind.sum()} of {blind.size} channels every value hangs on signs that "
-            f"could fall either way"
+            f"cannot be checked: in {blind.sum()} of {blind.size} channels rounding leaves every value open "
+            f"(signs that could fall either way)"
         )
     return ""
 
@@ -240,7 +240,7 @@ def lines(report: Report) -> list[str]:
         f"binary: {len(binary_layers)} of {len(report.layers)} binary layers are {BCONV}, bit by bit",
         f"same function: {len(report.taps)} tensors, each stage fed the file's own input, differ by at most "
         f"{worst.ratio:.2f} of what rounding explains ({worst.name}); "
-        f"{np.mean([tap.undecided for tap in report.taps]):.2%} of the values hang on a sign near 0",
+        f"{np.mean([tap.undecided for tap in report.taps]):.2%} of the values are left open by rounding",
         f"same class: {report.images - len(report.exceptions)} of {report.images} images",
         *map(_other, report.exceptions),
         f"size: {sizes.stored:,} bytes of weights, {sizes.deviation:+.2%} of what is accounted for; "
