@@ -10,6 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
+import bnn_keras.cli  # noqa: F401  first: it keeps TensorFlow's import quiet
 from bnn_keras import accounting, cli, text_table
 from bnn_keras.errors import UserError
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+import bnn_keras.cli  # noqa: F401  first: it keeps TensorFlow's import quiet
 from bnn_keras import accounting, cli, comparison, comparison_picture, comparison_report, files
 from bnn_keras.errors import one_of
 
