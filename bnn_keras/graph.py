@@ -84,11 +84,6 @@ def of(model: tf.keras.Model) -> Graph:
     return Graph(tuple(calls), tuple(inputs), tuple(outputs))
 
 
-def stage_names(graph: Graph) -> list[str]:
-    """The stages in order; a layer of its own name is a stage of its own."""
-    return list(dict.fromkeys(call.stage for call in graph.calls))
-
-
 def run(
     graph: Graph, feed: dict[Value, Any], compute: Callable[[Call, Callable[[Any], Any]], Any]
 ) -> dict[Value, Any]:

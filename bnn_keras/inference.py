@@ -7,10 +7,9 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-import larq_compute_engine as lce
 import numpy as np
 
-from bnn_keras import data, weights
+from bnn_keras import data, deploy, weights
 from bnn_keras.deploy.flatbuffer import Flatbuffer
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.run_folder import RunFolder
@@ -128,9 +127,7 @@ def _read_tflite(path: Path) -> Classifier:
         raise UserError(f"No such file: {path}; valid: a run folder, a .keras or a .tflite file.")
     content = path.read_bytes()
     _refuse_damaged(content, path)
-    interpreter = lce.testing.Interpreter(
-        content, num_threads=os.cpu_count() or 1, use_indirect_bgemm=True, use_xnnpack=True
-    )
+    interpreter = deploy.interpreter(content, os.cpu_count() or 1)
     shape = tuple(map(int, interpreter.input_shapes[0][1:]))
     classes = int(interpreter.output_shapes[0][-1])
     manifest = path.with_suffix(".json")

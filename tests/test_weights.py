@@ -11,29 +11,13 @@ import tensorflow as tf
 import zoo
 from bnn_keras import weights
 from bnn_keras.errors import UserError
+from tests.networks import randomise
 
 TINY = dict(input_shape=(32, 32, 3), blocks=(1, 1, 1, 1), channels=(32, 32, 32))
 
 
 def tiny(classes=4, **overrides):
     return zoo.build("meliusneta", classes=classes, **{**TINY, **overrides})
-
-
-def randomise(model, seed=0):
-    """Random weights, BatchNorm statistics included: a fresh model hides mistakes."""
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        if isinstance(layer, tf.keras.layers.BatchNormalization):
-            layer.set_weights(
-                [
-                    rng.uniform(0.5, 1.5, w.shape) if i in (0, 3) else rng.normal(0, 0.3, w.shape)
-                    for i, w in enumerate(layer.get_weights())
-                ]
-            )
-        elif layer.weights:
-            layer.set_weights(
-                [rng.normal(0, 1 / np.sqrt(np.prod(w.shape[:-1])), w.shape) for w in layer.get_weights()]
-            )
 
 
 def same(a, b):

@@ -7,6 +7,7 @@ import tensorflow as tf
 import zoo
 from bnn_keras import accounting, weights
 from bnn_keras.errors import UserError
+from tests.networks import randomise
 from zoo import binarydensenet, birealnet, meliusnet, mobilenet, resnet, resnete
 
 PAPERS = (binarydensenet, birealnet, mobilenet, resnet, resnete)
@@ -34,24 +35,6 @@ FAMILIES = (
 
 def tiny(name, classes=4, size=32, **overrides):
     return zoo.build(name, (size, size, 3), classes, **{**TINY[name], **overrides})
-
-
-def randomise(model, seed=0):
-    """Random weights, BatchNorm statistics included: a fresh model hides mistakes."""
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        if isinstance(layer, tf.keras.layers.BatchNormalization):
-            positive = [w.name.split("/")[-1].startswith(("gamma", "moving_var")) for w in layer.weights]
-            layer.set_weights(
-                [
-                    rng.uniform(0.5, 1.5, w.shape) if p else rng.normal(0, 0.3, w.shape)
-                    for p, w in zip(positive, layer.weights, strict=True)
-                ]
-            )
-        elif layer.weights:
-            layer.set_weights(
-                [rng.normal(0, 1 / np.sqrt(np.prod(w.shape[:-1])), w.shape) for w in layer.get_weights()]
-            )
 
 
 @pytest.fixture

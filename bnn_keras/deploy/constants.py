@@ -93,17 +93,14 @@ def _layers(graph: graphs.Graph) -> list[tf.keras.layers.Layer]:
 
 def _padding(graph: graphs.Graph, flatbuffer: Flatbuffer) -> int:
     packed: int = sum(flatbuffer.constant(op.inputs[1]).nbytes for op in flatbuffer.ops if op.name == BCONV)
-    binary = sum(
-        layer.kernel.shape.num_elements()
+    kernels = [
+        layer.kernel.shape
         for layer in _layers(graph)
         if isinstance(layer, keras.Conv2D) and getattr(layer.kernel, "precision", None) == 1
-    )
+    ]
+    binary = sum(math.prod(kernel) for kernel in kernels)
     # Only whole words: a kernel that is missing altogether is no padding.
-    spare = sum(
-        -layer.kernel.shape[2] % WORD * math.prod(layer.kernel.shape[:2]) * layer.kernel.shape[3]
-        for layer in _layers(graph)
-        if isinstance(layer, keras.Conv2D) and getattr(layer.kernel, "precision", None) == 1
-    )
+    spare = sum(-kernel[2] % WORD * math.prod(kernel[:2]) * kernel[3] for kernel in kernels)
     return min(packed - binary // 8, math.ceil(spare / 8)) if packed else 0
 
 

@@ -14,7 +14,7 @@ from larq_compute_engine.mlir.python import tflite_schema as schema
 from bnn_keras.errors import UserError
 
 IDENTIFIER = b"TFL3"
-BCONV, QUANTIZE = "LceBconv2d", "LceQuantize"
+BCONV = "LceBconv2d"
 WORD = 32  # LCE packs the input channels of a binary kernel into words of 32 bits
 # numpy's type for the tensor types that constants have here.
 TYPES = {
@@ -68,10 +68,6 @@ class Flatbuffer:
             return code.customCode.decode()
         # Older files keep the code in a field of one byte.
         return OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-
-    def tensor_name(self, index: int) -> str:
-        """The name of a tensor."""
-        return self.graph.tensors[index].name.decode()
 
     def shape(self, index: int) -> tuple[int, ...]:
         """The shape of a tensor."""
