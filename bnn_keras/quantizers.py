@@ -1,13 +1,17 @@
-"""Sign quantizers with a straight-through gradient (MeliusNet, section 3.3, equations 1 to 3).
+"""Sign quantizers with a straight-through gradient (MeliusNet, section 3.3; BNext, section 5.1).
 
-Both give +1 at 0. They are Larq's `SteSign`, which is registered with Keras, saves without code
-and is what the Larq Compute Engine recognises; here are the papers' settings of it.
+All give +1 at 0. Those that are signs from the start are Larq's `SteSign`, which is registered with
+Keras, saves without code and is what the Larq Compute Engine recognises; here are the papers' settings
+of it. BNext's kernels become signs while they are trained.
 """
 
 import larq as lq
 import tensorflow as tf
 
 MELIUSNET_CLIP = 1.3
+BNEXT_CLIP = 1.5
+BNEXT_HARD_BELOW = 1e-7
+SMALLEST_TEMPERATURE = 1e-8  # that a kernel is divided by
 
 
 def activation_sign(clip: float = MELIUSNET_CLIP) -> lq.quantizers.SteSign:
@@ -28,3 +32,52 @@ def kernel_sign(clip: float | None = None) -> lq.quantizers.SteSign:
 def kernel_constraint(clip: float | None = None) -> tf.keras.constraints.Constraint | None:
     """The constraint that goes with `kernel_sign(clip)`: a cut gradient needs clipped weights."""
     return None if clip is None else lq.constraints.WeightClip(clip)
+
+
+@tf.keras.utils.register_keras_serializable(package="bnn_keras")
+class ProgressiveSign(lq.quantizers.Quantizer):
+    """clip(w / T, -1, 1), and sign(w) once the temperature T is low; the gradient passes as it is.
+
+    T is a weight of the quantizer that is not trained: 1 in a new network, lowered from epoch to epoch
+    by `bnn_keras.callbacks.Temperature`, saved with the model.
+
+    Source: BNext, section 5.1 (progressive weight binarization); thresholds from the released code.
+
+    Args:
+        hard_below: the temperature below which it is a sign.
+    """
+
+    precision = 1
+
+    def __init__(self, hard_below: float = BNEXT_HARD_BELOW, **kwargs):
+        super().__init__(**kwargs)
+        self.hard_below = hard_below
+
+    def build(self, input_shape):
+        self.temperature = self.add_weight("temperature", (), initializer="ones", trainable=False)
+        super().build(input_shape)
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether it is a sign by now."""
+        return bool(self.temperature < self.hard_below)
+
+    def call(self, inputs):
+        temperature = tf.convert_to_tensor(self.temperature)
+
+        def quantize(w):
+            return tf.cond(
+                temperature < self.hard_below,
+                lambda: lq.math.sign(w),
+                lambda: tf.clip_by_value(w / tf.maximum(temperature, SMALLEST_TEMPERATURE), -1, 1),
+            )
+
+        return tf.grad_pass_through(quantize)(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "hard_below": self.hard_below}
+
+
+def progressive(model: tf.keras.Model) -> list[ProgressiveSign]:
+    """The progressive quantizers of a model, in the order of its layers."""
+    return [part for part in model.submodules if isinstance(part, ProgressiveSign)]
