@@ -55,6 +55,38 @@ def binary_conv(
     )
 
 
+def progressive_conv(
+    filters: int,
+    kernel_size: int,
+    *,
+    strides: int = 1,
+    pad_values: float = 0.0,
+    kernel_clip: float = quantizers.BNEXT_CLIP,
+    hard_below: float = quantizers.BNEXT_HARD_BELOW,
+    name: str | None = None,
+) -> lq.layers.QuantConv2D:
+    """A binary convolution whose kernel becomes binary while it is trained (BNext, section 5.1).
+
+    Args:
+        filters, kernel_size, strides, pad_values, name: as for `binary_conv`.
+        kernel_clip: the largest latent weight.
+        hard_below: see `bnn_keras.quantizers.ProgressiveSign`.
+    """
+    return lq.layers.QuantConv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        pad_values=pad_values,
+        use_bias=False,
+        input_quantizer=quantizers.activation_sign(quantizers.BNEXT_CLIP),
+        kernel_quantizer=quantizers.ProgressiveSign(hard_below),
+        kernel_constraint=quantizers.kernel_constraint(kernel_clip),
+        kernel_initializer=tf.keras.initializers.RandomNormal(stddev=0.001),
+        name=name,
+    )
+
+
 @register
 class Normalize(tf.keras.layers.Layer):
     """(x - mean) / std per channel, without weights: the model takes RGB in [0, 255].
@@ -77,6 +109,63 @@ class Normalize(tf.keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "mean": self.mean, "std": self.std}
+
+
+@register
+class Rotate180(tf.keras.layers.Layer):
+    """Turn images upside down, [batch, height, width, channels].
+
+    PyTorch's symmetric padding of strided convolutions is TensorFlow's 'same' padding of the image and
+    the kernels turned so: behind this layer a network of turned kernels computes what PyTorch computes.
+    """
+
+    def call(self, inputs):
+        return tf.reverse(inputs, axis=[1, 2])
+
+
+@register
+class Bias(tf.keras.layers.Layer):
+    """A shift for each channel, trained, [batch, height, width, channels] (BNext's learnable bias)."""
+
+    def build(self, input_shape):
+        # Four dimensions, as in the released code, whose optimizer goes by their number.
+        self.bias = self.add_weight("bias", (1, 1, 1, input_shape[-1]), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        return inputs + self.bias
+
+
+@register
+class UnitInterval(tf.keras.constraints.Constraint):
+    """Keeps weights in [0, 1]."""
+
+    def __call__(self, w):
+        return tf.clip_by_value(w, 0, 1)
+
+
+@register
+class Mix(tf.keras.layers.Layer):
+    """s * a + (1 - s) * b with a share s for each channel, trained, from 0.5 (BNext, figure 3c).
+
+    BNext mixes feature maps and then takes their mean. The mean is linear, so here the means are mixed:
+    the same numbers, without a feature map that is needed for nothing else.
+
+    Takes a and b of one shape, [batch, 1, 1, channels].
+    """
+
+    def build(self, input_shape):
+        self.share = self.add_weight(
+            "share",
+            (1, 1, 1, input_shape[0][-1]),  # four dimensions, as those of Bias
+            initializer=tf.keras.initializers.Constant(0.5),
+            constraint=UnitInterval(),
+        )
+        super().build(input_shape)
+
+    def call(self, inputs):
+        a, b = inputs
+        return self.share * a + (1 - self.share) * b
 
 
 @register

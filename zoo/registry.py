@@ -9,11 +9,11 @@ import tensorflow as tf
 from bnn_keras import layers, normalization, weights
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.recipe import Recipe
-from zoo import binarydensenet, birealnet, meliusnet, mobilenet, resnet, resnete, shared
+from zoo import binarydensenet, birealnet, bnext, meliusnet, mobilenet, resnet, resnete, shared
 
 # A module here is one paper's: VARIANTS (settings by name), RECIPES, network(x, **settings), and
 # NORMALIZATION if its networks were made for another one than ImageNet's.
-PAPERS: tuple[ModuleType, ...] = (meliusnet, binarydensenet, resnete, birealnet, resnet, mobilenet)
+PAPERS: tuple[ModuleType, ...] = (meliusnet, binarydensenet, resnete, birealnet, resnet, mobilenet, bnext)
 SMALLEST = 32  # pixels; below that the last sections would have no image left
 PUBLISHED = ("params",)  # what a row of VARIANTS says besides the settings
 

@@ -153,9 +153,19 @@ class Head:
     include_top: bool = True
     activation: str | None = None
 
-    def __call__(self, x, name: str = "head"):
+    def __call__(self, x, name: str = "head", initializer=None):
+        """The head behind x.
+
+        Args:
+            initializer: of its kernel and its bias; None is he_normal, and 0.
+        """
         if not self.include_top:
             return x
         x = tf.keras.layers.GlobalAveragePooling2D(name=f"{name}/pool")(x)
-        x = tf.keras.layers.Dense(self.classes, kernel_initializer=he_normal(), name=name)(x)
+        x = tf.keras.layers.Dense(
+            self.classes,
+            kernel_initializer=initializer or he_normal(),
+            bias_initializer=initializer or "zeros",
+            name=name,
+        )(x)
         return tf.keras.layers.Activation(self.activation, name="probabilities")(x) if self.activation else x
