@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +33,27 @@ class StartMetrics(tf.keras.callbacks.Callback):
             metric.set_weights(values)
 
 
+class Temperature(tf.keras.callbacks.Callback):
+    """Lowers the temperature of progressive quantizers from epoch to epoch (BNext, section 5.1).
+
+    In epoch e, counted from 0, it is start * decay**e: a function of the epoch alone, so that a
+    resumed run has the same.
+
+    Args:
+        quantizers: of `bnn_keras.quantizers.progressive`.
+        starts: of each, at the beginning of the run; float32 [quantizers].
+        decay: of an epoch, 0 to 1.
+    """
+
+    def __init__(self, quantizers: Sequence, starts: tf.Variable, decay: float):
+        super().__init__()
+        self._quantizers, self._starts, self._decay = quantizers, starts, decay
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for quantizer, start in zip(self._quantizers, self._starts.numpy(), strict=True):
+            quantizer.temperature.assign(float(start) * self._decay**epoch)
+
+
 class StopAtNaN(tf.keras.callbacks.Callback):
     """Ends a run whose loss is no longer a number, before it is saved."""
 
@@ -47,17 +68,19 @@ class StopAtNaN(tf.keras.callbacks.Callback):
 
 
 class ProgressBar(tf.keras.callbacks.Callback):
-    """Keras's progress bar, with the learning rate; one line an epoch where there is no terminal.
+    """Keras's progress bar, with the settings; one line an epoch where there is no terminal.
 
     Args:
         epochs: of the whole run.
         steps: of a whole epoch.
         first_step: that this epoch starts with.
+        settings: gives what is shown beside the metrics, such as the learning rate.
     """
 
-    def __init__(self, epochs: int, steps: int, first_step: int = 0):
+    def __init__(self, epochs: int, steps: int, first_step: int, settings: Callable[[], Mapping[str, float]]):
         super().__init__()
         self._epochs, self._steps, self._first_step = epochs, steps, first_step
+        self._settings = settings
 
     def on_epoch_begin(self, epoch, logs=None):
         print(f"epoch {epoch + 1}/{self._epochs}")
@@ -65,7 +88,7 @@ class ProgressBar(tf.keras.callbacks.Callback):
         self._bar = tf.keras.utils.Progbar(
             self._steps,
             verbose=1 if sys.stdout.isatty() else 2,
-            stateful_metrics=["learning_rate", *_names(self.model)],
+            stateful_metrics=[*self._settings(), *_names(self.model)],
         )
 
     def on_train_batch_end(self, batch, logs=None):
@@ -77,7 +100,7 @@ class ProgressBar(tf.keras.callbacks.Callback):
         self._bar.update(self._steps, self._values(logs), finalize=True)
 
     def _values(self, logs) -> list[tuple[str, float]]:
-        return [("learning_rate", float(self.model.optimizer.learning_rate)), *logs.items()]
+        return [*self._settings().items(), *logs.items()]
 
 
 def _names(model: tf.keras.Model) -> list[str]:

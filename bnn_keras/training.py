@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 import os
+import textwrap
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
-from bnn_keras import callbacks, files, flips, optimizers, report, schedules
+from bnn_keras import callbacks, files, flips, objective, optimizers, quantizers, report, schedules
 from bnn_keras import weights as weights_files
 from bnn_keras.data import Dataset
 from bnn_keras.errors import UserError
@@ -18,7 +19,7 @@ from bnn_keras.run_folder import RunFolder, Table
 
 CHECKPOINT_STEPS = 500
 KEEP_CHECKPOINTS = 2
-TOP = 5  # classes; with no more than these, top-5 accuracy says nothing
+WIDTH = 110  # of printed lines
 
 
 def make_deterministic(seed: int) -> None:
@@ -44,6 +45,7 @@ def train(
     weights: str | os.PathLike | None = None,
     checkpoint_steps: int = CHECKPOINT_STEPS,
     extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None,
 ) -> str:
     """Train, or resume the training that was begun in `output_dir`.
 
@@ -60,6 +62,9 @@ def train(
         weights: a checkpoint to start from; a classifier of other classes starts anew.
         checkpoint_steps: iterations between checkpoints; each epoch ends with one too.
         extra_callbacks: Keras callbacks of the caller's own.
+        make_trainer: from the network to the model that is compiled and fitted, for another
+            `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded like
+            ours; variables in its attribute `extra_state`, if it has one, are saved and resumed.
 
     Returns:
         A sentence: what was reached, where it lies, how it is converted.
@@ -90,9 +95,11 @@ def train(
         return sentence
     files.write_text(folder.labels, "".join(f"{name}\n" for name in dataset.class_names))
     print(_header(network, dataset, recipe))
-    run = _Run(network, dataset, recipe, folder, seed)
-    if not run.resume() and weights is not None:
-        print(weights_files.load(network, weights, new_head=True))
+    run = _Run(network, dataset, recipe, folder, seed, make_trainer or _plain_trainer)
+    if not run.resume():
+        if weights is not None:
+            print(weights_files.load(network, weights, new_head=True))
+        run.begin()
     while not run.done:
         run.train_epoch(checkpoint_steps, extra_callbacks)
     return run.finish()
@@ -101,20 +108,28 @@ def train(
 class _Position(tf.Module):
     """Where a run is, and the best that it has met."""
 
-    def __init__(self):
+    def __init__(self, progressive: int):
         super().__init__()
         self.epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.seconds = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self.best_epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.best_accuracy = tf.Variable(-1.0, trainable=False, dtype=tf.float64)
+        # Of each progressive quantizer, at the beginning of the run.
+        self.temperatures = tf.Variable(tf.ones(progressive), trainable=False)
 
 
 class _Run:
     """The state of a run, from epoch to epoch."""
 
     def __init__(
-        self, network: tf.keras.Model, dataset: Dataset, recipe: Recipe, folder: RunFolder, seed: int
+        self,
+        network: tf.keras.Model,
+        dataset: Dataset,
+        recipe: Recipe,
+        folder: RunFolder,
+        seed: int,
+        make_trainer: Callable[[tf.keras.Model], tf.keras.Model],
     ):
         self.network, self.dataset, self.recipe, self.folder, self.seed = (
             network,
@@ -124,11 +139,11 @@ class _Run:
             seed,
         )
         self.steps = dataset.steps_per_epoch(recipe.batch_size)
-        # A twin is compiled: the network itself is saved without an optimizer.
-        self.trainer = _compiled(tf.keras.Model(network.inputs, network.outputs), recipe, self.steps)
+        self.trainer = _compiled(make_trainer(network), recipe, self.steps)
         # Keras makes the metrics' variables with the first batch, and a checkpoint needs them before.
         self.trainer.evaluate(dataset.test(recipe.batch_size, limit=1), verbose=0)
-        self.position = _Position()
+        self.progressive = quantizers.progressive(network)
+        self.position = _Position(len(self.progressive))
         self.flips = flips.FlipCounter(network)
         self.checkpoints = tf.train.CheckpointManager(
             tf.train.Checkpoint(
@@ -137,11 +152,12 @@ class _Run:
                 metrics=list(self.trainer.metrics),
                 flips=self.flips.variables,
                 position=self.position,
+                extra=getattr(self.trainer, "extra_state", []),
             ),
             str(folder.checkpoints),
             max_to_keep=KEEP_CHECKPOINTS,
         )
-        columns = ["epoch", "learning_rate", *(m.name for m in self.trainer.metrics)]
+        columns = ["epoch", *self.settings(), *(m.name for m in self.trainer.metrics)]
         columns += [f"val_{m.name}" for m in self.trainer.metrics] + ["seconds"]
         self.history = Table(folder.history, columns)
         self.flip_table = Table(folder.flips, flips.COLUMNS)
@@ -159,6 +175,17 @@ class _Run:
     @property
     def done(self) -> bool:
         return self.epoch == self.recipe.all_epochs
+
+    def settings(self) -> dict[str, float]:
+        """What the recipe changes from step to step or epoch to epoch, as it is now."""
+        settings = {"learning_rate": float(self.trainer.optimizer.learning_rate)}
+        if self.progressive:
+            settings["temperature"] = max(float(quantizer.temperature) for quantizer in self.progressive)
+        return settings
+
+    def begin(self) -> None:
+        """Note what the weights of a new run begin with."""
+        self.position.temperatures.assign([quantizer.temperature for quantizer in self.progressive])
 
     def resume(self) -> bool:
         """Go back to the newest checkpoint, if there is one."""
@@ -190,8 +217,10 @@ class _Run:
             if self.step % checkpoint_steps == 0 and self.step < self.steps:
                 self.save()
 
+        # Without a decay the temperature stays what it is.
+        decay = getattr(self.recipe, "temperature_decay", None) or 1.0
         fitted = self.trainer.fit(
-            self.dataset.train(self.recipe.batch_size, self.epoch, self.seed, skip_batches=self.step),
+            self._rest_of_epoch(),
             validation_data=self.dataset.test(self.recipe.batch_size),
             initial_epoch=self.epoch,
             epochs=self.epoch + 1,
@@ -200,7 +229,8 @@ class _Run:
                 *metrics,
                 callbacks.StopAtNaN(),
                 callbacks.EveryBatch(after_batch),
-                callbacks.ProgressBar(self.recipe.all_epochs, self.steps, self.step),
+                callbacks.Temperature(self.progressive, self.position.temperatures, decay),
+                callbacks.ProgressBar(self.recipe.all_epochs, self.steps, self.step, self.settings),
                 *extra_callbacks,
             ],
         )
@@ -209,14 +239,20 @@ class _Run:
             seconds + time.monotonic() - started,
         )
 
+    def _rest_of_epoch(self) -> tf.data.Dataset:
+        batches = self.dataset.train(self.recipe.batch_size, self.epoch, self.seed, skip_batches=self.step)
+        smoothing = getattr(self.recipe, "label_smoothing", 0.0)
+        if not smoothing:
+            return batches
+        classes = len(self.dataset.class_names)
+        return batches.map(lambda images, labels: (images, objective.smooth(labels, classes, smoothing)))
+
     def _complete_epoch(self, results: dict, seconds: float) -> None:
         epoch = self.epoch + 1
-        rate = float(self.trainer.optimizer.learning_rate)
-        self.history.append(
-            [{"epoch": epoch, "learning_rate": rate, **results, "seconds": round(seconds, 2)}]
-        )
+        results = {**self.settings(), **results}
+        self.history.append([{"epoch": epoch, **results, "seconds": round(seconds, 2)}])
         self.flip_table.append(self.flips.rows(epoch))
-        report.write_scalars(self.folder, epoch, {"learning_rate": rate, **results})
+        report.write_scalars(self.folder, epoch, results)
         if results["val_accuracy"] > float(self.position.best_accuracy):
             self.position.best_accuracy.assign(results["val_accuracy"])
             self.position.best_epoch.assign(epoch)
@@ -248,11 +284,11 @@ class _Run:
 
 def _header(network: tf.keras.Model, dataset: Dataset, recipe: Recipe) -> str:
     steps = dataset.steps_per_epoch(recipe.batch_size)
+    settings = ", ".join(f"{key}={value}" for key, value in dataclasses.asdict(recipe).items())
     return (
         f"{network.name} on {dataset.name}: {dataset.num_train} training and {dataset.num_test} held-out "
-        f"images of {dataset.image_size} pixels, {len(dataset.class_names)} classes\n"
-        f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}, {recipe.all_epochs} epochs of {steps} "
-        f"steps with {recipe.batch_size} images"
+        f"images of {dataset.image_size} pixels, {len(dataset.class_names)} classes, {steps} steps an epoch\n"
+        + textwrap.fill(f"recipe: {settings}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     )
 
 
@@ -262,14 +298,16 @@ def save_model(network: tf.keras.Model, path: Path) -> None:
         network.save(temporary)
 
 
+def _plain_trainer(network: tf.keras.Model) -> tf.keras.Model:
+    """A twin: what is compiled is saved with its optimizer, and the network should not be."""
+    return tf.keras.Model(network.inputs, network.outputs)
+
+
 def _compiled(trainer: tf.keras.Model, recipe: Recipe, steps: int) -> tf.keras.Model:
     optimizer = optimizers.get(recipe.optimizer, schedules.of(recipe, steps))
     # Otherwise its variables come with the first step, which then is traced twice.
     optimizer.build(trainer.trainable_variables)
-    metrics = [tf.keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-    if trainer.output_shape[-1] > TOP:
-        metrics.append(tf.keras.metrics.SparseTopKCategoricalAccuracy(TOP, name=f"top{TOP}"))
-    trainer.compile(optimizer, tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics)
+    trainer.compile(optimizer, objective.CrossEntropy(), objective.metrics(trainer.output_shape[-1]))
     return trainer
 
 

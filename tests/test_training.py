@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnn_keras import data, flips, layers, run_folder, training
+from bnn_keras import data, flips, layers, objective, quantizers, run_folder, training
 from bnn_keras.errors import UserError
 from bnn_keras.recipe import DIGITS, PHOTOGRAPHS, SMALL, Recipe, choose, choose_stem
+from tests.networks import binary_conv
 
 ROOT = Path(__file__).parents[1]
 RECIPE = Recipe(epochs=2, batch_size=16, optimizer="radam", learning_rate=0.01)
@@ -23,13 +24,13 @@ def digits(train_examples=64):
     return data.open("digits", train_examples=train_examples)
 
 
-def tiny(classes=10):
+def tiny(classes=10, convolution=layers.binary_conv):
     image = tf.keras.Input((32, 32, 3))
     x = tf.keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
     x = tf.keras.layers.Conv2D(16, 3, strides=4, padding="same", name="stem")(x)
     for i in range(2):
         x = tf.keras.layers.BatchNormalization(momentum=0.5, name=f"block{i}/bn")(x)
-        x = layers.binary_conv(32, 3, strides=2, name=f"block{i}/conv")(x)
+        x = convolution(32, 3, strides=2, name=f"block{i}/conv")(x)
     x = tf.keras.layers.BatchNormalization(momentum=0.5, name="bn")(x)
     x = tf.keras.layers.GlobalAveragePooling2D()(x)
     return tf.keras.Model(image, tf.keras.layers.Dense(classes, name="head")(x), name="tiny")
@@ -182,6 +183,127 @@ def test_starts_from_weights_with_a_new_head(finished, tmp_path, capsys):
     assert f"weights from {folder.best_model}" in capsys.readouterr().out
     for a, b in zip(seen, weights_of(folder.best_model), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Progress(tf.keras.Model):
+    """A trainer that counts its steps, in a metric and in a variable of its own."""
+
+    def __init__(self, network):
+        super().__init__(network.inputs, network.outputs)
+        self.extra_state = [tf.Variable(0.0, trainable=False)]
+        self.calls = tf.keras.metrics.Mean(name="calls")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        self.extra_state[0].assign_add(1.0)
+        self.calls.update_state(self.extra_state[0])
+        return 2 * super().compute_loss(x, y, y_pred, sample_weight)
+
+
+def progressive():
+    def convolution(filters, kernel_size, **settings):
+        quantizer = quantizers.ProgressiveSign()
+        return binary_conv(filters=filters, kernel_size=kernel_size, kernel_quantizer=quantizer, **settings)
+
+    training.make_deterministic(3)
+    return tiny(convolution=convolution)
+
+
+class Stop(tf.keras.callbacks.Callback):
+    """Interrupts in the middle of the second epoch."""
+
+    steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        if self.steps == 6:
+            raise KeyboardInterrupt
+
+
+def test_the_temperature_falls_from_where_the_run_began_also_when_resumed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Recipe, "temperature_decay", 0.5, raising=False)
+    recipe = RECIPE.replace(epochs=4)
+    source = progressive()
+    for quantizer in quantizers.progressive(source):
+        quantizer.temperature.assign(0.5)
+    training.save_model(source, tmp_path / "cooler.keras")
+    options = {"weights": tmp_path / "cooler.keras", "checkpoint_steps": 1}
+    with pytest.raises(KeyboardInterrupt):
+        training.train(progressive(), digits(), recipe, tmp_path / "run", extra_callbacks=[Stop()], **options)
+    network = progressive()
+    training.train(network, digits(), recipe, tmp_path / "run", **options)
+    assert "resuming at epoch 2, step 2" in capsys.readouterr().out
+    temperatures = [float(row["temperature"]) for row in rows(tmp_path / "run" / "history.csv")]
+    assert temperatures == [0.5, 0.25, 0.125, 0.0625]
+    assert [float(q.temperature) for q in quantizers.progressive(network)] == [0.0625] * 2
+
+
+def test_a_network_without_progressive_kernels_has_no_temperature(finished):
+    folder, _ = finished
+    assert "temperature" not in rows(folder.history)[0]
+
+
+def test_a_trainer_of_the_callers_own_is_fitted_recorded_and_resumed(tmp_path):
+    made = []
+
+    def make(network):
+        made.append(Progress(network))
+        return made[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", make_trainer=make, checkpoint_steps=1, extra_callbacks=[Stop()])
+    train(tmp_path / "run", make_trainer=make)
+    # An epoch: 4 steps, and 23 of the held-out images; one of those when each process begins.
+    held_out = -(-digits().num_test // RECIPE.batch_size)
+    assert float(made[1].extra_state[0]) == 1 + 2 * (4 + held_out)
+    history = rows(tmp_path / "run" / "history.csv")
+    assert [float(row["calls"]) for row in history] == [1 + 2.5, 1 + 4 + held_out + 2.5]
+    assert {"val_calls", "val_accuracy"} < set(history[0])
+
+
+def test_smoothing_takes_from_every_class_and_gives_to_all():
+    expected = np.full((2, 4), 0.025)
+    expected[0, 3] = expected[1, 0] = 0.925
+    np.testing.assert_allclose(objective.smooth(tf.constant([3, 0]), 4, 0.1), expected, rtol=1e-6)
+    shares = tf.constant([[0.25, 0.75, 0, 0]])
+    np.testing.assert_allclose(objective.smooth(shares, 4, 0.2), [[0.25, 0.65, 0.05, 0.05]], rtol=1e-6)
+
+
+def test_labels_may_be_classes_or_shares():
+    logits = tf.constant(np.random.default_rng(0).normal(size=(6, 8)), tf.float32)
+    classes = tf.constant([[0], [3], [7], [1], [1], [5]])
+    shares = tf.one_hot(classes[:, 0], 8) * 0.9 + 0.1 / 8
+    logs = np.log(tf.nn.softmax(logits))
+    loss = objective.CrossEntropy()
+    assert float(loss(classes, logits)) == pytest.approx(-logs[range(6), classes[:, 0]].mean(), rel=1e-6)
+    assert float(loss(shares, logits)) == pytest.approx(-(shares * logs).numpy().sum(-1).mean(), rel=1e-6)
+    hit = np.mean(logits.numpy().argmax(-1) == classes[:, 0])
+    in_top = np.mean(
+        [c in np.argsort(row)[-5:] for c, row in zip(classes[:, 0], logits.numpy(), strict=True)]
+    )
+    for labels in (classes, shares):
+        values = [metric(labels, logits).numpy() for metric in objective.metrics(8)]
+        assert values == pytest.approx([hit, in_top])
+    assert [metric.name for metric in objective.metrics(5)] == ["accuracy"]
+
+
+def test_smoothed_labels_are_trained_on_and_whole_ones_held_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(Recipe, "label_smoothing", 1.0, raising=False)
+    train(tmp_path / "run", RECIPE.replace(epochs=1, learning_rate=1e-9))
+    (row,) = rows(tmp_path / "run" / "history.csv")
+    # All the same for every class: the argmax is the first one, and no label is left.
+    training.make_deterministic(3)
+    images = np.concatenate([x for x, _ in digits().train(16, 0, 3)])
+    guessed = tiny()(images, training=True).numpy().argmax(-1)
+    assert float(row["accuracy"]) == pytest.approx(np.mean(guessed == 0), abs=0.1)
+    assert float(row["val_accuracy"]) > 0 and float(row["loss"]) > 2.3
+
+
+def test_the_resolved_recipe_is_printed(finished, capsys, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", RECIPE.replace(warmup_epochs=1), extra_callbacks=[Stop()])
+    head = " ".join(capsys.readouterr().out.split("epoch 1/2")[0].split())
+    assert "recipe: epochs=2, batch_size=16, optimizer=radam, learning_rate=0.01" in head
+    assert "warmup_epochs=1" in head
 
 
 def test_flips_are_counted_as_numpy_counts_them():
