@@ -144,7 +144,7 @@ class _Run:
         self.trainer.evaluate(dataset.test(recipe.batch_size, limit=1), verbose=0)
         self.progressive = quantizers.progressive(network)
         self.position = _Position(len(self.progressive))
-        self.flips = flips.FlipCounter(network)
+        self.flips = flips.FlipCounter(network, self.steps)
         self.checkpoints = tf.train.CheckpointManager(
             tf.train.Checkpoint(
                 network=network,
@@ -251,8 +251,9 @@ class _Run:
         epoch = self.epoch + 1
         results = {**self.settings(), **results}
         self.history.append([{"epoch": epoch, **results, "seconds": round(seconds, 2)}])
-        self.flip_table.append(self.flips.rows(epoch))
-        report.write_scalars(self.folder, epoch, results)
+        flip_rows = self.flips.rows(epoch)
+        self.flip_table.append(flip_rows)
+        report.write_scalars(self.folder, epoch, results | flips.scalars(flip_rows))
         if results["val_accuracy"] > float(self.position.best_accuracy):
             self.position.best_accuracy.assign(results["val_accuracy"])
             self.position.best_epoch.assign(epoch)
