@@ -48,15 +48,15 @@ def torch_uniform(fan_in: int) -> tf.keras.initializers.Initializer:
 
 
 def float_conv(x, filters: int, kernel_size: int, name: str, strides: int = 1, use_bias: bool = False):
-    uniform = torch_uniform(kernel_size**2 * x.shape[-1])
+    fan_in = kernel_size**2 * x.shape[-1]
     return tf.keras.layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,
         padding="same",
         use_bias=use_bias,
-        kernel_initializer=uniform,
-        bias_initializer=uniform,
+        kernel_initializer=torch_uniform(fan_in),
+        bias_initializer=torch_uniform(fan_in),
         name=name,
     )(x)
 
@@ -229,4 +229,4 @@ def network(
     module = Module(info_recoupling, binary, mix_residual=backbone == "resnet", **options)
     x = stem_of(layers.Rotate180(name=ROTATION)(x), stem, widths[0])
     x = BACKBONES[backbone](x, widths, elm_attention, module)
-    return head(prelu(x, "head/prelu"), initializer=torch_uniform(x.shape[-1]))
+    return head(prelu(x, "head/prelu"), initializer=torch_uniform)

@@ -157,15 +157,15 @@ class Head:
         """The head behind x.
 
         Args:
-            initializer: of its kernel and its bias; None is he_normal, and 0.
+            initializer: makes one of fan_in, for its kernel and its bias; None is he_normal, and 0.
         """
         if not self.include_top:
             return x
         x = tf.keras.layers.GlobalAveragePooling2D(name=f"{name}/pool")(x)
         x = tf.keras.layers.Dense(
             self.classes,
-            kernel_initializer=initializer or he_normal(),
-            bias_initializer=initializer or "zeros",
+            kernel_initializer=initializer(x.shape[-1]) if initializer else he_normal(),
+            bias_initializer=initializer(x.shape[-1]) if initializer else "zeros",
             name=name,
         )(x)
         return tf.keras.layers.Activation(self.activation, name="probabilities")(x) if self.activation else x

@@ -11,10 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
-from bnn_keras.weights import larq_zoo
+from bnn_keras.weights import bnext, larq_zoo, torch_file
 from bnn_keras.weights.model_file import find_model, read_model
 
-VALID = "a run folder, a .keras file, a .weights.h5 file, or an .h5 file of larq-zoo"
+VALID = (
+    "a run folder, a .keras file, a .weights.h5 file, an .h5 file of larq-zoo, "
+    "or a PyTorch checkpoint (.pth, .pt, .pth.tar)"
+)
+# What reads the names of a state dict, by code base.
+TORCH_NAMINGS = (bnext.naming,)
 
 
 def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False) -> str:
@@ -22,8 +27,8 @@ def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False)
 
     Args:
         model: a functional model; nothing in it changes if the checkpoint does not fit.
-        path: a run folder (its best weights), a .keras file, a .weights.h5 file, or an .h5 file of
-            larq-zoo.
+        path: a run folder (its best weights), a .keras file, a .weights.h5 file, an .h5 file of
+            larq-zoo, or a PyTorch checkpoint of a network that has been published so.
         new_head: the classifier keeps its own weights if its number of classes is another one.
 
     Returns:
@@ -43,7 +48,22 @@ def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False)
     if path.suffix == ".h5":
         with _open(path) as file:
             return _fill(model, larq_zoo.read(file, path), path, new_head)
+    if torch_file.is_torch(path):
+        return _fill_from_torch(model, path, new_head)
     raise UserError(f"Cannot read weights from {path}; valid: {VALID}.")
+
+
+def _fill_from_torch(model: tf.keras.Model, path: Path, new_head: bool) -> str:
+    state, notes = torch_file.read(path)
+    namings = [naming(state) for naming in TORCH_NAMINGS]
+    known = next((naming for naming in namings if naming.knows(model)), None)
+    if known is None:
+        looks = next(filter(None, (naming.identify(state) for naming in namings)), "nothing known here")
+        raise UserError(
+            f"{path} is a PyTorch checkpoint, and none is read for {model.name}: it looks like {looks}."
+        )
+    sentence = _fill(model, known.arrays(model, state, path, new_head), path, new_head)
+    return f"{sentence} ({notes})" if notes else sentence
 
 
 def _by_layer(model: tf.keras.Model) -> dict[str, list[np.ndarray]]:

@@ -1,0 +1,128 @@
+"""PyTorch's names and layouts for the weights of Keras layers."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from bnn_keras import layers
+from bnn_keras.errors import UserError
+
+keras = tf.keras.layers
+COUNTER = "num_batches_tracked"  # PyTorch's BatchNorms have it, and nothing here
+
+
+@dataclasses.dataclass(frozen=True)
+class Naming:
+    """How one code base names the modules of a network of ours.
+
+    Args:
+        module: our layer's name to its module's; None if it has none.
+        unused: pattern of keys that are stored but never used.
+        identify: the network that a state dict looks like, by shapes; None if none known here.
+        turned: whether kernels are turned by 180 degrees (see `bnn_keras.layers.Rotate180`).
+        evaluated: (key, array) to the values that the code evaluates with.
+    """
+
+    module: Callable[[str], str | None]
+    identify: Callable[[Mapping[str, np.ndarray]], str | None]
+    unused: re.Pattern = re.compile(r"(?!)")
+    turned: bool = False
+    evaluated: Callable[[str, np.ndarray], np.ndarray] = lambda key, array: array
+
+    def knows(self, model: tf.keras.Model) -> bool:
+        """Whether every layer of the model has a name there."""
+        return all(self.module(layer.name) for layer in model.layers if layer.weights)
+
+    def arrays(
+        self, model: tf.keras.Model, state: Mapping[str, np.ndarray], path: Path, new_head: bool
+    ) -> dict[str, list[np.ndarray]]:
+        """The state dict by our layers' names, in our layouts.
+
+        Args:
+            new_head: the classifier, the model's last layer, may be of other classes.
+
+        Raises:
+            UserError: keys that are missing, too many, or of another shape; it names the first.
+        """
+        entries = {
+            layer.name: _entries(layer, str(self.module(layer.name)))
+            for layer in model.layers
+            if layer.weights
+        }
+        head = list(entries)[-1] if new_head else None
+        self._check(model, state, entries, path, head)
+        return {
+            name: [self._array(entry, state[entry.key], name) for entry in of_layer]
+            for name, of_layer in entries.items()
+        }
+
+    def _check(self, model, state, entries, path: Path, head: str | None) -> None:
+        wanted = {entry.key: (entry.shape, name) for name, of in entries.items() for entry in of}
+        for key, (shape, name) in wanted.items():
+            if key not in state:
+                raise UserError(f"{path} lacks the key {key!r} of {model.name}: {self._looks(state)}.")
+            found = state[key].shape
+            if found != shape and not (name == head and found[1:] == shape[1:]):
+                raise UserError(
+                    f"{path} does not fit {model.name} at the key {key!r}: it holds {found}, "
+                    f"needed is {shape}: {self._looks(state)}."
+                )
+        for key in state:
+            if key not in wanted and not key.endswith(COUNTER) and not self.unused.fullmatch(key):
+                raise UserError(
+                    f"{path} has the key {key!r}, which {model.name} does not: {self._looks(state)}."
+                )
+
+    def _looks(self, state) -> str:
+        return f"it looks like {self.identify(state) or 'no network that is known here'}"
+
+    def _array(self, entry: "_Entry", array: np.ndarray, name: str) -> np.ndarray:
+        array = self.evaluated(entry.key, array)
+        if array.ndim == 4 and self.turned:
+            array = array[:, :, ::-1, ::-1]
+        return entry.ours(array)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """A key, the shape of its array there, and the way from there to our layout."""
+
+    key: str
+    shape: tuple[int, ...]
+    ours: Callable[[np.ndarray], np.ndarray]
+
+
+def _entries(layer: keras.Layer, module: str) -> list[_Entry]:
+    """A layer's weights in their order."""
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    if isinstance(layer, keras.Conv2D):
+        height, width, channels, filters = shapes[0]
+        kernel = _Entry(f"{module}.weight", (filters, channels, height, width), _kernel)
+        more = ["bias"] if layer.use_bias else []
+        more += ["temperature"] if len(shapes) > 1 + layer.use_bias else []
+        return [kernel, *(_vector(f"{module}.{key}", s) for key, s in zip(more, shapes[1:], strict=True))]
+    if isinstance(layer, keras.Dense):
+        kernel = _Entry(f"{module}.weight", shapes[0][::-1], np.transpose)
+        return [kernel, *(_vector(f"{module}.bias", shape) for shape in shapes[1:])]
+    if isinstance(layer, keras.BatchNormalization):
+        keys = ("weight", "bias", "running_mean", "running_var")
+        return [_vector(f"{module}.{key}", s) for key, s in zip(keys, shapes, strict=True)]
+    if isinstance(layer, keras.PReLU):
+        return [_vector(f"{module}.weight", shapes[0])]
+    if isinstance(layer, (layers.Bias, layers.Mix)):
+        key = module if isinstance(layer, layers.Mix) else f"{module}.bias"
+        return [_Entry(key, (1, shapes[0][-1], 1, 1), lambda array: array.reshape(shapes[0]))]
+    raise NotImplementedError(f"no PyTorch layout is known for {type(layer).__name__}")
+
+
+def _kernel(array: np.ndarray) -> np.ndarray:
+    return array.transpose(2, 3, 1, 0)
+
+
+def _vector(key: str, shape: tuple[int, ...]) -> _Entry:
+    """A number a channel; a single number has one dimension there too."""
+    return _Entry(key, (shape[-1] if shape else 1,), lambda array: array.reshape(shape))
