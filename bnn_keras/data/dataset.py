@@ -108,7 +108,9 @@ class Dataset:
             )
         return self.num_train // batch_size
 
-    def train(self, batch_size: int, epoch: int, seed: int, skip_batches: int = 0) -> tf.data.Dataset:
+    def train(
+        self, batch_size: int, epoch: int, seed: int, skip_batches: int = 0, part: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
         """One epoch, a function of nothing but the arguments: order, crops and flips.
 
         Args:
@@ -117,12 +119,14 @@ class Dataset:
             seed: 0 or more.
             skip_batches: leave out so many at the beginning; what follows is the same. They are
                 not decoded.
+            part: (i, n) gives of every batch the i-th of n equal parts, counted from 0; the rest is
+                not decoded. What n readers see together is what one sees who reads all of it.
 
         Returns:
             Batches of images, RGB in [0, 255], float32 [batch, size, size, 3], and labels, int64.
 
         Raises:
-            UserError: a batch larger than the set, or a negative seed.
+            UserError: a batch larger than the set or not a multiple of the parts, or a negative seed.
         """
         steps = self.steps_per_epoch(batch_size)
         if seed < 0:
@@ -137,23 +141,27 @@ class Dataset:
             # Stateless: the position in the epoch decides, not what was drawn before.
             return augment(contents, tf.stack([key, position])), label
 
-        skipped = skip_batches * batch_size
-        records = self.source.train(random).skip(skipped).enumerate(start=skipped)
-        batches = _batches(records, example, batch_size, drop_remainder=True)
-        return batches.apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_batches)))
+        skipped, left = skip_batches * batch_size, max(0, steps - skip_batches)
+        records = self.source.train(random).skip(skipped).enumerate(start=skipped).take(left * batch_size)
+        records, size = _part(records, batch_size, part)
+        batches = _batches(records, example, size, drop_remainder=True)
+        return batches.apply(tf.data.experimental.assert_cardinality(left))
 
-    def test(self, batch_size: int, limit: int | None = None) -> tf.data.Dataset:
+    def test(
+        self, batch_size: int, limit: int | None = None, part: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
         """The held-out examples in evaluation form, in a fixed order, the last batch as it comes.
 
         Args:
             batch_size: examples a batch.
             limit: no more than so many examples.
+            part: as in `train`; of the last batch a later part may get less than the first, or nothing.
 
         Returns:
             As `train`.
 
         Raises:
-            UserError: a batch size or limit below 1.
+            UserError: a batch size or limit below 1, or a batch size that is not a multiple of the parts.
         """
         for what, count in (("batch size", batch_size), ("limit", limit)):
             if count is not None and count < 1:
@@ -161,17 +169,32 @@ class Dataset:
         whole = augmentation.evaluation(self.kind, self.image_size)
         count = min(self.num_test, limit or self.num_test)
 
-        def example(record):
+        def example(_, record):
             contents, label = self.source.read(record)
             return whole(contents), label
 
-        batches = _batches(self.source.test().take(count), example, batch_size, drop_remainder=False)
-        return batches.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
+        records, size = _part(self.source.test().take(count).enumerate(), batch_size, part)
+        batches = _batches(records, example, size, drop_remainder=False)
+        whole_batches, rest = divmod(count, batch_size)
+        last = 1 if rest > part[0] * size else 0
+        return batches.apply(tf.data.experimental.assert_cardinality(whole_batches + last))
 
 
 def note(message: str) -> None:
     """Tell the user, on standard error."""
     print(message, file=sys.stderr)
+
+
+def _part(records: tf.data.Dataset, batch_size: int, part: tuple[int, int]) -> tuple[tf.data.Dataset, int]:
+    """Of records with their positions those of a part of every batch, and how many those are a batch."""
+    index, parts = part
+    if parts == 1:
+        return records, batch_size
+    if batch_size % parts:
+        raise UserError(f"The batch size must be a multiple of the {parts} workers. Received: {batch_size}.")
+    size = batch_size // parts
+    # Neighbours stay together: what mixes the images of a batch in pairs then mixes the same ones.
+    return records.filter(lambda position, _: position % batch_size // size == index), size
 
 
 def _batches(records, example, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
