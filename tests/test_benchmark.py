@@ -17,6 +17,13 @@ def test_a_training_step(capsys):
 
 
 @pytest.mark.large
+def test_the_counting_of_flips(capsys):
+    assert main("flips", "--image_size=32", "--batch_size=2", "--repeats=2") == 0
+    shown = capsys.readouterr().out
+    assert "without: " in shown and "with flips counted: " in shown and "A/A ratio" in shown
+
+
+@pytest.mark.large
 def test_a_conversion(capsys):
     assert main("convert", "--model=meliusnet22", "--image_size=32", "--repeats=1") == 0
     shown = capsys.readouterr().out
@@ -29,7 +36,7 @@ def test_a_conversion(capsys):
 
 def test_unknown_benchmarks_and_models(capsys):
     assert main("speed") == 2
-    assert "Unknown benchmark 'speed'; valid: data, convert, step" in capsys.readouterr().err
+    assert "Unknown benchmark 'speed'; valid: data, convert, step, flips" in capsys.readouterr().err
     assert main("convert", "--model=alexnet") == 2
     assert "Unknown model 'alexnet'" in capsys.readouterr().err
 

@@ -1,6 +1,6 @@
 """Time of a training step of MeliusNet-22, beside larq-zoo's network in the same process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -37,8 +37,8 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
     # Both to their logits, with the same optimizer and loss.
     theirs = tf.keras.Model(theirs.inputs, theirs.get_layer("head_dense").output)
     contestants = {
-        THEIRS: _step(theirs, shape, values.batch_size),
-        OURS: _step(registry.build("meliusnet22", shape, CLASSES), shape, values.batch_size),
+        THEIRS: training_step(theirs, shape, values.batch_size),
+        OURS: training_step(registry.build("meliusnet22", shape, CLASSES), shape, values.batch_size),
     }
     for step in contestants.values():
         for _ in range(WARM_UP):
@@ -54,7 +54,8 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
     print(timing.machine())
 
 
-def _step(model: tf.keras.Model, shape: tuple[int, ...], batch_size: int):
+def training_step(model: tf.keras.Model, shape: tuple[int, ...], batch_size: int) -> Callable[[], object]:
+    """A step with Adam on a batch of noise, as a function to be called again and again."""
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss)
     random = np.random.default_rng(0)
