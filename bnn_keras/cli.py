@@ -55,7 +55,7 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     # Options are explained on --help and nowhere else; absl's own flags would drown ours.
     if {"--help", "-h", "--helpfull"} & set(argv[1:]):
-        print(f"{usage.strip()}\n{flag_values.main_module_help() or flag_values.get_help()}")
+        print(f"{usage.strip()}\n{flag_values.get_help(include_special_flags=False)}")
         return 0
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
@@ -79,9 +79,11 @@ def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
         flag_values[name].unparse()  # a second call in one process starts anew
     try:
         return flag_values(argv)[1:]
-    except flags.Error as error:
+    except flags.UnrecognizedFlagError as error:
         names = ", ".join(f"--{name}" for name in sorted(flag_values))
         raise UserError(f"{str(error).rstrip('.')}; valid flags: {names}.") from None
+    except flags.Error as error:
+        raise UserError(f"{str(error).rstrip('.')}.") from None
 
 
 def no_more(positional: Sequence[str], most: int = 0) -> None:

@@ -11,6 +11,7 @@ import pytest
 import train
 import zoo
 from bnn_keras import data, training
+from zoo import recipes
 
 ROOT = Path(__file__).parents[1]
 
@@ -78,7 +79,11 @@ def test_defaults_are_meliusnet29_on_digits(asked):
     by_name, dataset, recipe, folder, options = asked()
     assert by_name["build"] == (("meliusnet29", (32, 32, 3), 10), {"normalization": "digits"})
     assert by_name["seed"] == (0,)
-    assert (dataset.name, recipe, str(folder)) == ("digits", train.recipe.DIGITS, "runs/meliusnet29-digits")
+    assert (dataset.name, recipe, str(folder)) == (
+        "digits",
+        recipes.load("digits"),
+        "runs/meliusnet29-digits",
+    )
     assert options["weights"] is None and options["checkpoint_steps"] == 500
 
 
@@ -91,7 +96,7 @@ def test_every_flag_arrives(asked):
     assert by_name["build"][0] == ("meliusneta", (64, 64, 3), 10)
     assert by_name["build"][1]["stem"] == "conv7x7" and by_name["seed"] == (9,)
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.optimizer) == (3, 8, 0.5, "sgd")
-    assert (dataset.image_size, dataset.num_train, folder) == (64, 99, "out")
+    assert (dataset.image_size, dataset.num_train, str(folder)) == (64, 99, "out")
     assert (options["seed"], options["weights"], options["checkpoint_steps"]) == (9, "some.keras", 7)
     assert options["settings"]["overrides"] == {"stem": "conv7x7"}
 
@@ -109,12 +114,14 @@ def test_the_papers_recipe_on_imagenet_and_thumbnails_for_cifar(asked, shared):
     assert recipe == zoo.recipe("meliusnet59") and recipe.tail_epochs == 20
     by_name, _, recipe, folder, _ = asked("--dataset=cifar10", f"--data_dir={shared}/tfds")
     assert by_name["build"][1] == {"normalization": "cifar10", "stem": "thumbnail"}
-    assert (recipe, str(folder)) == (train.recipe.SMALL, "runs/meliusnet29-cifar10")
+    assert (recipe, str(folder)) == (recipes.load("small"), "runs/meliusnet29-cifar10")
 
 
-def test_lists_models(capsys):
+def test_lists_models_and_recipes(capsys):
     assert train.main(["train.py", "--list_models"]) == 0
     assert capsys.readouterr().out.split() == zoo.list_models()
+    assert train.main(["train.py", "--list_recipes"]) == 0
+    assert capsys.readouterr().out.split() == zoo.list_recipes()
 
 
 @pytest.mark.parametrize(
@@ -122,12 +129,14 @@ def test_lists_models(capsys):
     [
         ("--model=melius", "Unknown model 'melius'; valid: "),
         ("--dataset=nothing_like_it", "nothing_like_it"),
-        ("--optimizer=lamb", "Unknown optimizer 'lamb'; valid: adam, radam, sgd"),
+        ("--optimizer=lamb", "--optimizer=lamb: it must be one of adam, "),
         ("--batch_size=5000", "batch size must be from 1 to 1438"),
         ("--image_size=16", "from 32 x 32 pixels up"),
         ("--stem=round", "stem 'round'; valid: "),
         ("--seed=-1", "Received: -1"),
-        ("--epochs=many", "--epochs"),
+        ("--epochs=many", "--epochs=many: it must be a whole number from 1 up"),
+        ("--recipe=melius", "Unknown recipe 'melius'; valid: bnext, "),
+        ("--seeds=0", "seeds must be at least 1. Received: 0"),
         ("--colour=red", "valid flags: "),
         ("meliusnet22", "Unexpected argument 'meliusnet22'"),
     ],

@@ -24,7 +24,7 @@ VARIANTS = {
     "densenet28": dict(blocks=(6, 6, 6, 5), channels=(160, 192, 256), binary=False, convolve_first=True),
 }
 
-RECIPES = {**dict.fromkeys(VARIANTS, shared.BINARY_RECIPE), "densenet28": shared.FLOAT_RECIPE}
+RECIPES = {**dict.fromkeys(VARIANTS, "meliusnet"), "densenet28": "float_study"}
 
 
 def network(

@@ -14,7 +14,7 @@ VARIANTS = {
     "birealnet34": dict(blocks=(3, 4, 6, 3), channels=resnete.CHANNELS),
 }
 
-RECIPES = dict.fromkeys(VARIANTS, shared.BINARY_RECIPE)
+RECIPES = dict.fromkeys(VARIANTS, "meliusnet")
 
 
 def network(

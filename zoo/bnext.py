@@ -32,7 +32,8 @@ VARIANTS: dict[str, dict] = {
     "bnext18": dict(widths=(64, 128, 256, 512), backbone="resnet", stem="conv7x7", hard_below=1e-5),
 }
 
-RECIPES = dict.fromkeys(VARIANTS, shared.BINARY_RECIPE)
+RECIPES = {**dict.fromkeys(VARIANTS, "bnext"), "bnext_l": "bnext_l", "bnext18": "bnext18"}
+OTHER_RECIPES = {"cifar10": "bnext_cifar10", "cifar100": "bnext_cifar100"}
 # torchvision's constants.
 NORMALIZATION = "larq_zoo"
 

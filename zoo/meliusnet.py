@@ -20,7 +20,6 @@ naive network of the supplement.
 import tensorflow as tf
 
 from bnn_keras.errors import one_of
-from bnn_keras.recipe import Recipe
 from zoo import shared
 
 # channels: behind each transition; groups: of its convolution; params: as published.
@@ -43,11 +42,9 @@ VARIANTS = {
     "naivenet17": dict(blocks=(3, 3, 3, 3), channels=(128, 160, 192), block="naive"),
 }
 
-RECIPES = dict.fromkeys(VARIANTS, shared.BINARY_RECIPE)
-RECIPES["meliusnet20_float"] = shared.FLOAT_RECIPE
-RECIPES["meliusnet59"] = Recipe(
-    epochs=150, batch_size=96, optimizer="radam", learning_rate=0.003, tail_epochs=20, tail_learning_rate=3e-6
-)
+RECIPES = dict.fromkeys(VARIANTS, "meliusnet")
+RECIPES["meliusnet20_float"] = "float_study"
+RECIPES |= {"meliusnet59": "meliusnet59", "naivenet17": "naivenet"}
 
 
 def melius_block(x, growth: int, name: str, **conv_options):

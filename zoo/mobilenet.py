@@ -24,7 +24,7 @@ VARIANTS = {
     "mobilenetv1_100": dict(alpha=1.0),
 }
 
-RECIPES = dict.fromkeys(VARIANTS, shared.FLOAT_RECIPE)
+RECIPES = dict.fromkeys(VARIANTS, "float_study")
 
 
 def network(x, *, alpha: float, head: shared.Head):

@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from bnn_keras import layers, normalization, weights
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.recipe import Recipe
-from zoo import binarydensenet, birealnet, bnext, meliusnet, mobilenet, resnet, resnete, shared
+from bnn_keras.recipe import IMAGENET, Recipe
+from zoo import binarydensenet, birealnet, bnext, meliusnet, mobilenet, recipes, resnet, resnete, shared
 
-# A module here is one paper's: VARIANTS (settings by name), RECIPES, network(x, **settings), and
-# NORMALIZATION if its networks were made for another one than ImageNet's.
+# A module here is one paper's: VARIANTS (settings by name), RECIPES (of each on ImageNet, by name),
+# network(x, **settings), OTHER_RECIPES (on other data sets) if it has some, and NORMALIZATION if its
+# networks were made for another one than ImageNet's.
 PAPERS: tuple[ModuleType, ...] = (meliusnet, binarydensenet, resnete, birealnet, resnet, mobilenet, bnext)
 SMALLEST = 32  # pixels; below that the last sections would have no image left
 PUBLISHED = ("params",)  # what a row of VARIANTS says besides the settings
@@ -71,9 +72,35 @@ def variant(name: str) -> dict:
     return {key: value for key, value in row.items() if key not in PUBLISHED}
 
 
-def recipe(name: str) -> Recipe:
-    """The paper's recipe for ImageNet."""
-    return _paper(name).RECIPES[name]
+def recipe(
+    name: str, dataset: str = IMAGENET, kind: str = "photographs", chosen: str | os.PathLike | None = None
+) -> Recipe:
+    """The recipe of a network on some data.
+
+    Args:
+        name: one of `list_models()`.
+        dataset, kind: name and kind of a `bnn_keras.data.Dataset`.
+        chosen: the user's, a name or file that `zoo.recipes.load` takes. If None, it is the paper's own
+            on the data sets that the paper trains on, and one that suits the kind of data elsewhere.
+
+    Returns:
+        The recipe. Kernels that become signs while they are trained do so after the share of the
+        training that the paper's own recipe gives them, if the recipe itself does not say; networks
+        without such kernels have no temperature.
+
+    Raises:
+        UserError: an unknown network or recipe, or a file that is none.
+    """
+    paper = _paper(name)
+    own = {IMAGENET: paper.RECIPES[name], **getattr(paper, "OTHER_RECIPES", {})}
+    published = recipes.load(paper.RECIPES[name])
+    found = recipes.load(chosen or own.get(dataset, kind))
+    if published.temperature_decay is None:
+        return found.replace(temperature_decay=None)
+    if found.temperature_decay is None:
+        same_share = published.temperature_decay ** (published.epochs / found.epochs)
+        return found.replace(temperature_decay=same_share)
+    return found
 
 
 def _paper(name: str) -> ModuleType:

@@ -17,7 +17,7 @@ VARIANTS = {
     "resnet34": dict(blocks=(3, 4, 6, 3), channels=CHANNELS, params=21_797_672),
 }
 
-RECIPES = dict.fromkeys(VARIANTS, shared.FLOAT_RECIPE)
+RECIPES = dict.fromkeys(VARIANTS, "float_study")
 
 
 def padded_conv(x, filters: int, kernel_size: int, name: str, strides: int, symmetric: bool):

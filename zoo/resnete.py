@@ -25,7 +25,7 @@ VARIANTS = {
     "resnete34": dict(blocks=(3, 4, 6, 3), channels=CHANNELS, params=21_793_998),
 }
 
-RECIPES = dict.fromkeys(VARIANTS, shared.BINARY_RECIPE)
+RECIPES = dict.fromkeys(VARIANTS, "meliusnet")
 
 
 def residual_unit(x, filters: int, strides: int, name: str, **conv_options):

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from bnn_keras import layers
 from bnn_keras.errors import one_of
-from bnn_keras.recipe import Recipe
 
 # All three code bases use these; Keras's defaults differ.
 BN_MOMENTUM = 0.9
@@ -14,10 +13,6 @@ BN_EPSILON = 1e-5
 STEMS = ("grouped", "conv7x7", "thumbnail")
 SHUFFLE_GROUPS = 16  # of the shuffle before a grouped transition, whatever that one's groups
 
-# MeliusNet, section 4.1: what it trains its own networks and the binary ones of others with.
-BINARY_RECIPE = Recipe(epochs=120, batch_size=64, optimizer="radam", learning_rate=0.002)
-# Section 4.2, which leaves the batch size to GluonCV's script.
-FLOAT_RECIPE = Recipe(epochs=90, batch_size=256, optimizer="sgd", learning_rate=0.1, warmup_epochs=5)
 
 
 def he_normal() -> tf.keras.initializers.Initializer:
