@@ -15,6 +15,17 @@ MEAN_STD: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]
         (0.485 * 255, 0.456 * 255, 0.406 * 255),
         (0.229 * 255, 0.224 * 255, 0.225 * 255),
     ),
+    # BNext's released code for CIFAR-10 and CIFAR-100, there on the scale [0, 1]; its constants for
+    # ImageNet are larq_zoo's.
+    "bnext_cifar": (
+        (0.507 * 255, 0.487 * 255, 0.441 * 255),
+        (0.267 * 255, 0.256 * 255, 0.276 * 255),
+    ),
+    # BNAS's released code for CIFAR-10, there on the scale [0, 1].
+    "bnas_cifar10": (
+        (0.4914 * 255, 0.4822 * 255, 0.4465 * 255),
+        (0.2470 * 255, 0.2435 * 255, 0.2616 * 255),
+    ),
     # Measured: scikit-learn's training digits, upsampled to 32 pixels, grey in three channels.
     "digits": ((77.98, 77.98, 77.98), (82.62, 82.62, 82.62)),
 }

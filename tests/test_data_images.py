@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from bnn_keras import data
-from bnn_keras.data import augmentation, images
+from bnn_keras.data import crops, images
+from bnn_keras.data.augmentation import STANDARD
 from bnn_keras.errors import UserError
 
 SMOOTH = np.stack(
@@ -86,9 +87,9 @@ def test_window_is_part_of_the_whole(kind, all_jpeg):
 
 
 def windows(shape, count=4000):
-    chances = tf.random.stateless_uniform([count, 2 * augmentation.ATTEMPTS + 2], [1, 2])
+    chances = tf.random.stateless_uniform([count, 2 * crops.ATTEMPTS + 2], [1, 2])
     return tf.map_fn(
-        lambda chance: augmentation.crop_window(tf.constant(shape), chance),
+        lambda chance: crops.window(tf.constant(shape), chance),
         chances,
         fn_output_signature=tf.int32,
     ).numpy()
@@ -123,12 +124,12 @@ def test_panorama_keeps_the_aspect():
 
 def test_training_crop_is_a_resized_window_half_of_them_flipped():
     contents = tf.constant(encoded("RGB", "PNG"))
-    augment = augmentation.training("photographs", 24, (0, 0, 0))
+    augment = STANDARD.training("photographs", 24, (0, 0, 0))
     flipped = 0
     for i in range(200):
         seed = tf.constant([3, i], tf.int64)
-        chance = tf.random.stateless_uniform([2 * augmentation.ATTEMPTS + 3], seed)
-        top, left, height, width = augmentation.crop_window(tf.constant(SMOOTH.shape), chance[1:]).numpy()
+        chance = tf.random.stateless_uniform([2 * crops.ATTEMPTS + 3], seed)
+        top, left, height, width = crops.window(tf.constant(SMOOTH.shape), chance[1:]).numpy()
         crop = SMOOTH[top : top + height, left : left + width]
         image = augment(contents, seed).numpy()
         falls = image[:, 0, 1].mean() > image[:, -1, 1].mean()  # green falls from left to right
@@ -154,7 +155,7 @@ def bilinear(image, height, width):
 @pytest.mark.parametrize("edges", [(90, 120), (120, 90), (64, 64), (30, 47)])
 def test_evaluation_is_the_centre_of_the_resized_photograph(edges):
     image = np.random.default_rng(0).integers(0, 256, (*edges, 3), np.uint8)
-    got = augmentation.evaluation("photographs", 56)(tf.constant(encoded(array=image))).numpy()
+    got = STANDARD.evaluation("photographs", 56)(tf.constant(encoded(array=image))).numpy()
     short = min(edges)  # becomes 56 * 256 / 224 = 64
     height, width = (edge * 64 // short for edge in edges)
     top, left = (height - 56) // 2, (width - 56) // 2
@@ -163,7 +164,7 @@ def test_evaluation_is_the_centre_of_the_resized_photograph(edges):
 
 
 def test_evaluation_is_near_what_pil_makes_of_a_smooth_photograph():
-    got = augmentation.evaluation("photographs", 224)(tf.constant(encoded())).numpy()
+    got = STANDARD.evaluation("photographs", 224)(tf.constant(encoded())).numpy()
     resized = Image.fromarray(SMOOTH).resize((341, 256), Image.Resampling.BILINEAR)
     expected = np.array(resized.crop((58, 16, 58 + 224, 16 + 224))).astype(float)
     assert np.abs(got - expected).max() < 1.5
@@ -173,8 +174,8 @@ def test_evaluation_is_near_what_pil_makes_of_a_smooth_photograph():
 def test_small_images_are_evaluated_as_they_are(kind):
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     contents = tf.constant(encoded(array=image))
-    assert np.array_equal(augmentation.evaluation(kind, 32)(contents), image)
-    assert np.allclose(augmentation.evaluation(kind, 48)(contents), bilinear(image, 48, 48), atol=1e-2)
+    assert np.array_equal(STANDARD.evaluation(kind, 32)(contents), image)
+    assert np.allclose(STANDARD.evaluation(kind, 48)(contents), bilinear(image, 48, 48), atol=1e-2)
 
 
 def test_small_images_are_shifted_over_the_mean_colour():
@@ -188,7 +189,7 @@ def test_small_images_are_shifted_over_the_mean_colour():
             crop = canvas[top : top + 16, left : left + 16]
             valid[crop.tobytes()] = (top, left, False)
             valid[crop[:, ::-1].tobytes()] = (top, left, True)
-    augment = augmentation.training("small", 16, mean)
+    augment = STANDARD.training("small", 16, mean)
     contents = tf.constant(encoded(array=image))
     seen = [valid[augment(contents, tf.constant([1, i], tf.int64)).numpy().tobytes()] for i in range(400)]
     assert {top for top, _, _ in seen} == {left for _, left, _ in seen} == set(range(9))
@@ -197,7 +198,7 @@ def test_small_images_are_shifted_over_the_mean_colour():
 
 def test_digits_are_not_augmented():
     contents = tf.constant(encoded(array=SMOOTH[:32, :32]))
-    augment = augmentation.training("digits", 32, (0, 0, 0))
+    augment = STANDARD.training("digits", 32, (0, 0, 0))
     for i in range(5):
         assert np.array_equal(augment(contents, tf.constant([1, i], tf.int64)), SMOOTH[:32, :32])
 
@@ -207,7 +208,7 @@ def test_read_image_is_what_evaluation_sees(tmp_path):
     path.write_bytes(encoded("RGB", "JPEG"))
     got = data.read_image(path, "photographs", 56)
     assert isinstance(got, np.ndarray) and got.dtype == np.float32
-    assert np.array_equal(got, augmentation.evaluation("photographs", 56)(tf.constant(path.read_bytes())))
+    assert np.array_equal(got, STANDARD.evaluation("photographs", 56)(tf.constant(path.read_bytes())))
 
 
 def test_read_image_names_what_is_wrong(tmp_path):

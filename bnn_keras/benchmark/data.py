@@ -14,7 +14,7 @@ from absl import flags
 
 from bnn_keras import cli, data
 from bnn_keras.benchmark import timing
-from bnn_keras.data import augmentation, catalog
+from bnn_keras.data import catalog, crops
 from bnn_keras.data.dataset import PARALLEL_CALLS
 from bnn_keras.errors import UserError
 
@@ -80,9 +80,9 @@ def bare(dataset: data.Dataset, data_dir: str, images: int, batch_size: int) -> 
 def _windows(files: list[tf.Tensor], images: int) -> np.ndarray:
     """A crop of each image in turn, int32 [images, 4]."""
     shapes = [tf.image.extract_jpeg_shape(file) for file in files]
-    numbers = tf.random.stateless_uniform([images, 2 * augmentation.ATTEMPTS + 2], [SEED, SEED])
+    numbers = tf.random.stateless_uniform([images, 2 * crops.ATTEMPTS + 2], [SEED, SEED])
     return np.stack(
-        [augmentation.crop_window(shapes[i % len(shapes)], chance) for i, chance in enumerate(numbers)]
+        [crops.window(shapes[i % len(shapes)], chance) for i, chance in enumerate(numbers)]
     )
 
 

@@ -9,11 +9,12 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.data import augmentation, catalog, digits, folder
+from bnn_keras.data import catalog, digits, folder
+from bnn_keras.data.augmentation import STANDARD, Augmentation
 from bnn_keras.data.dataset import Dataset, Source, default_edge
 from bnn_keras.errors import UserError
 
-__all__ = ["Dataset", "Source", "names", "open", "read_image"]
+__all__ = ["Augmentation", "Dataset", "Source", "names", "open", "read_image"]
 
 FOLDER = "folder:"
 
@@ -29,6 +30,7 @@ def open(
     image_size: int | None = None,
     train_examples: int | None = None,
     strict: bool = False,
+    augmentation: Augmentation | None = None,
 ) -> Dataset:
     """Open a data set; nothing is ever downloaded.
 
@@ -40,6 +42,7 @@ def open(
             digits and small sets (their own edge if that is larger), 224 for photographs.
         train_examples: train on no more than so many examples, for a quick try.
         strict: refuse a folder with broken images instead of leaving them out.
+        augmentation: how images are made; None is the standard of the set's kind.
 
     Raises:
         UserError: the set is unknown, absent or not for classification, or a setting does not fit.
@@ -52,16 +55,19 @@ def open(
         source = folder.Folder(name.removeprefix(FOLDER), train_examples, strict)
     else:
         source = catalog.Catalog(name, data_dir, train_examples)
-    return Dataset(name, source, image_size or default_edge(source))
+    return Dataset(name, source, image_size or default_edge(source), augmentation or STANDARD)
 
 
-def read_image(path: str | os.PathLike, kind: str, image_size: int) -> np.ndarray:
+def read_image(
+    path: str | os.PathLike, kind: str, image_size: int, augmentation: Augmentation | None = None
+) -> np.ndarray:
     """One image file as the evaluation of a data set would see it.
 
     Args:
         path: a JPEG, PNG, BMP or GIF file.
         kind: see `Dataset.kind`.
         image_size: edge in pixels of what comes out.
+        augmentation: of the data set; None is the standard of its kind.
 
     Returns:
         RGB in [0, 255], float32, [image_size, image_size, 3].
@@ -71,7 +77,7 @@ def read_image(path: str | os.PathLike, kind: str, image_size: int) -> np.ndarra
     """
     try:
         contents = tf.io.read_file(os.fspath(path))
-        return augmentation.evaluation(kind, image_size)(contents).numpy()
+        return (augmentation or STANDARD).evaluation(kind, image_size)(contents).numpy()
     except tf.errors.InvalidArgumentError:
         raise UserError(f"{path} cannot be decoded: valid are whole JPEG, PNG, BMP and GIF images.") from None
     except tf.errors.OpError as error:

@@ -1,136 +1,206 @@
-"""What is done to an image before the model sees it, by the kind of data set.
+"""What is done to an image before the model sees it: one setting a key, as in a recipe.
 
 Everything stays RGB in [0, 255]: normalisation is a layer of the model. Every random choice comes
 from a seed that is given, so that an image can be made again.
 """
 
-import math
+import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 
-import numpy as np
 import tensorflow as tf
 
-from bnn_keras.data import images
+from bnn_keras.data import crops, images, jitter, operations
+from bnn_keras.data.rand_augment import RandAugment
+from bnn_keras.errors import UserError, one_of
 
 KINDS = ("digits", "small", "photographs")
-AREA = (0.08, 1.0)  # of the image that a crop covers
-ASPECT = (3 / 4, 4 / 3)  # width over height of a crop
-ATTEMPTS = 10  # at a crop that lies within the image
-PADDING = 4  # pixels on each side of a small image
-MARGIN = 256 / 224  # shorter side of a photograph over the edge of its central crop, in evaluation
+PUBLISHED_SIZE = 224  # pixels: the edge that `evaluation_edge` is meant for
+MARGIN = 256  # shorter side of a photograph of that size in evaluation
+OFF = "none"
+
+Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def training(
-    kind: str, size: int, mean: Sequence[float], all_jpeg: bool = False
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """The training form: a function of the contents (or pixels) and a seed, int64 [2].
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How training and evaluation images are made; None is the standard.
 
-    Photographs: a random crop resized, and flipped or not (MeliusNet, section 4.1). Small: padding,
-    a random crop, and flipped or not. Digits: as in evaluation.
-
-    Args:
-        kind: one of `KINDS`.
-        size: edge in pixels of what comes out.
-        mean: the colour of the padding.
-        all_jpeg: see `images.decode_window`.
-
-    Returns:
-        The function; it gives float32, [size, size, 3].
-    """
-    if kind == "photographs":
-        return lambda contents, seed: random_resized_crop(contents, seed, size, all_jpeg)
-    whole = evaluation(kind, size)
-    if kind == "small":
-        return lambda contents, seed: pad_and_crop(whole(contents), seed, mean)
-    return lambda contents, seed: whole(contents)
-
-
-def evaluation(kind: str, size: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The evaluation form: the shorter side resized, the centre cut out.
-
-    The shorter side becomes 256 / 224 of `size` for photographs, `size` itself otherwise (which
-    for a square image is all that happens).
+    What an image is made of depends on the kind of its data set too: photographs are cropped at
+    random and resized; small images are padded and cropped; digits keep their place, and a mirrored
+    one would be none.
 
     Args:
-        kind: one of `KINDS`.
-        size: edge in pixels of what comes out.
+        crop_area: least and largest share of a photograph that a random crop covers; 0.08 to 1.
+        crop_aspect: least and largest width over height of such a crop; 3/4 to 4/3.
+        interpolation: "bilinear", the standard, or "bicubic"; see `crops.resize`.
+        evaluation_edge: the shorter side in pixels that a photograph is resized to before the central
+            224 pixels are evaluated, scaled for other sizes; 256.
+        flip: whether half of the images are mirrored, but for digits; yes.
+        color_jitter: ranges of brightness, contrast, saturation and hue; see `jitter.color_jitter`.
+        hsv_jitter: ranges of hue, saturation and value; see `jitter.hsv_jitter`.
+        lighting: deviation of the noise along the principal components; see `jitter.lighting`.
+        rand_augment: timm's string, such as "rand-m7-mstd0.5-inc1-n2-p0.5", or "none".
+        mixup, cutmix: alphas; see `mixing.plan`.
+        repeats: copies of each image in a batch, each augmented in its own way (Hoffer et al.,
+            2020). An epoch keeps its number of steps and sees fewer images.
 
-    Returns:
-        A function of the contents (or pixels) that gives float32, [size, size, 3].
+    Raises:
+        UserError: a value that cannot be.
     """
-    shorter = round(size * MARGIN) if kind == "photographs" else size
-    return lambda contents: _centre(_pixels(contents), shorter, size)
+
+    crop_area: Sequence[float] | None = None
+    crop_aspect: Sequence[float] | None = None
+    interpolation: str | None = None
+    evaluation_edge: int | None = None
+    flip: bool | None = None
+    color_jitter: Sequence[float] | None = None
+    hsv_jitter: Sequence[float] | None = None
+    lighting: float | None = None
+    rand_augment: str | None = None
+    mixup: float | None = None
+    cutmix: float | None = None
+    repeats: int | None = None
+
+    def __post_init__(self):
+        _check_range("crop_area", self.crop_area, most=1)
+        _check_range("crop_aspect", self.crop_aspect)
+        if self.interpolation not in (None, *crops.INTERPOLATIONS):
+            raise one_of("interpolation", self.interpolation, crops.INTERPOLATIONS)
+        if (self.evaluation_edge or PUBLISHED_SIZE) < PUBLISHED_SIZE:
+            raise UserError(
+                f"evaluation_edge is for images of {PUBLISHED_SIZE} pixels and must be at least that. "
+                f"Received: {self.evaluation_edge}."
+            )
+        _check_ranges("color_jitter", self.color_jitter, ("brightness", "contrast", "saturation", "hue"))
+        _check_ranges("hsv_jitter", self.hsv_jitter, ("hue", "saturation", "value"))
+        for name in ("lighting", "mixup", "cutmix"):
+            if (getattr(self, name) or 0) < 0:
+                raise UserError(f"{name} must be 0 or more. Received: {getattr(self, name)}.")
+        if self.repeats is not None and self.repeats < 1:
+            raise UserError(f"repeats must be at least 1. Received: {self.repeats}.")
+        self._policy()
+
+    @classmethod
+    def of(cls, recipe) -> "Augmentation":
+        """The keys of a recipe that have the names of these.
+
+        Args:
+            recipe: a `bnn_keras.recipe.Recipe`.
+        """
+        return cls(**{field.name: getattr(recipe, field.name) for field in dataclasses.fields(cls)})
+
+    @property
+    def soft_labels(self) -> bool:
+        """Whether images are mixed, so that a label is a distribution over the classes."""
+        return bool(self.mixup or self.cutmix)
+
+    def training(
+        self, kind: str, size: int, mean: Sequence[float], all_jpeg: bool = False
+    ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """The training form: a function of the contents (or pixels) and a seed, int64 [2].
+
+        Args:
+            kind: one of `KINDS`.
+            size: edge in pixels of what comes out.
+            mean: the colour of what comes in from outside.
+            all_jpeg: see `images.decode_window`.
+
+        Returns:
+            The function; it gives float32, [size, size, 3]. Mixing and repeating is for the batch.
+        """
+        crop = self._crop(kind, size, mean, all_jpeg)
+        changes = self._changes(mean)
+
+        def augment(contents, seed):
+            image = crop(contents, seed)
+            if changes:
+                image = operations.to_bytes(image)
+                for i, change in enumerate(changes):
+                    image = change(image, tf.random.experimental.stateless_fold_in(seed, i))
+                image = tf.cast(image, tf.float32)
+            if self.lighting:
+                other = tf.random.experimental.stateless_fold_in(seed, len(changes))
+                image = jitter.lighting(image, other, self.lighting)
+            return image
+
+        return augment
+
+    def evaluation(self, kind: str, size: int) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The evaluation form: the shorter side resized, the centre cut out.
+
+        Args:
+            kind: one of `KINDS`.
+            size: edge in pixels of what comes out.
+
+        Returns:
+            A function of the contents (or pixels) that gives float32, [size, size, 3].
+        """
+        shorter = round(size * (self.evaluation_edge or MARGIN) / PUBLISHED_SIZE)
+        if kind != "photographs":
+            shorter = size
+        return lambda contents: crops.centre(images.pixels(contents), shorter, size, self._interpolation)
+
+    @property
+    def _interpolation(self) -> str:
+        return self.interpolation or crops.INTERPOLATIONS[0]
+
+    def _crop(self, kind: str, size: int, mean: Sequence[float], all_jpeg: bool) -> Change:
+        flip = self.flip is not False
+        if kind == "photographs":
+            return partial(
+                crops.random_resized_crop,
+                size=size,
+                area=self.crop_area or crops.AREA,
+                aspect=self.crop_aspect or crops.ASPECT,
+                interpolation=self._interpolation,
+                flip=flip,
+                all_jpeg=all_jpeg,
+            )
+
+        def whole(contents):
+            return crops.centre(images.pixels(contents), size, size, self._interpolation)
+
+        if kind == "small":
+            return lambda contents, seed: crops.pad_and_crop(whole(contents), seed, mean, flip)
+        return lambda contents, seed: whole(contents)
+
+    def _changes(self, mean: Sequence[float]) -> list[Change]:
+        """What is done to the resized image of bytes, in timm's order."""
+        changes: list[Change] = []
+        policy = self._policy()
+        if policy:
+            changes.append(partial(policy, fill=[float(round(channel)) for channel in mean]))
+        if self.color_jitter and any(self.color_jitter):
+            changes.append(partial(jitter.color_jitter, ranges=self.color_jitter))
+        if self.hsv_jitter and any(self.hsv_jitter):
+            changes.append(partial(jitter.hsv_jitter, ranges=self.hsv_jitter))
+        return changes
+
+    def _policy(self) -> RandAugment | None:
+        if self.rand_augment in (None, OFF):
+            return None
+        return RandAugment.parse(self.rand_augment)
 
 
-def random_resized_crop(contents: tf.Tensor, seed: tf.Tensor, size: int, all_jpeg: bool = False) -> tf.Tensor:
-    """A random part of a photograph, bilinear, [size, size, 3], flipped every other time."""
-    chance = tf.random.stateless_uniform([2 * ATTEMPTS + 3], seed)
-    crop = images.decode_window(contents, lambda shape: crop_window(shape, chance[1:]), all_jpeg)
-    # Flipped before it is resized: a byte a channel is less to move than a float.
-    return tf.ensure_shape(_resize(_maybe_flip(crop, chance[0]), size, size), [size, size, 3])
+def _check_range(name: str, received: Sequence[float] | None, most: float = float("inf")) -> None:
+    """Two numbers above 0, the first not larger than the second."""
+    if received is None:
+        return
+    if len(received) != 2 or not 0 < received[0] <= received[1] <= most:
+        limit = "above 0" if most == float("inf") else f"above 0 and up to {most}"
+        raise UserError(f"{name} takes two numbers {limit}, the smaller first. Received: {received}.")
 
 
-def crop_window(shape: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
-    """A window of uniform relative area and log-uniform aspect, anywhere in the image.
-
-    Args:
-        shape: of the image: height, width, …
-        chance: 2 * ATTEMPTS + 2 numbers in [0, 1).
-
-    Returns:
-        int32 [4]: top, left, height, width.
-    """
-    edges = tf.cast(shape[:2], tf.float32)
-    area = (AREA[0] + (AREA[1] - AREA[0]) * chance[:ATTEMPTS]) * tf.reduce_prod(edges)
-    low, high = map(math.log, ASPECT)
-    aspect = tf.exp(low + (high - low) * chance[ATTEMPTS : 2 * ATTEMPTS])
-    windows = tf.sqrt(tf.stack([area / aspect, area * aspect], axis=1))
-    fits = tf.reduce_all(tf.round(windows) <= edges, axis=1)
-    window = windows[tf.argmax(fits)]
-    # In a panorama no attempt may fit: the first one then shrinks until it does.
-    window *= tf.minimum(1.0, tf.reduce_min(edges / window))
-    window = tf.clip_by_value(tf.round(window), 1.0, edges)
-    corner = tf.floor(chance[2 * ATTEMPTS :] * (edges - window + 1))
-    return tf.cast(tf.concat([corner, window], axis=0), tf.int32)
+def _check_ranges(name: str, received: Sequence[float] | None, parts: Sequence[str]) -> None:
+    """One number a part; the hue's is at most half of the circle."""
+    if received is None:
+        return
+    if len(received) != len(parts) or min(received) < 0 or received[parts.index("hue")] > 0.5:
+        raise UserError(
+            f"{name} takes {len(parts)} numbers of 0 or more, for {', '.join(parts)} (that of the hue up to "
+            f"0.5). Received: {received}."
+        )
 
 
-def pad_and_crop(image: tf.Tensor, seed: tf.Tensor, mean: Sequence[float]) -> tf.Tensor:
-    """A small image shifted by up to `PADDING` pixels each way, flipped every other time.
-
-    Args:
-        image: float32, [size, size, 3], the size known.
-        seed: int64 [2].
-        mean: the colour of the padding.
-    """
-    chance = tf.random.stateless_uniform([3], seed)
-    size = image.shape[0]
-    border = [(PADDING, PADDING), (PADDING, PADDING), (0, 0)]
-    # The originals pad with zeros behind the normalisation; before it, that is the mean colour.
-    colour = np.broadcast_to(np.asarray(mean, np.float32), (size + 2 * PADDING, size + 2 * PADDING, 3)).copy()
-    colour[PADDING:-PADDING, PADDING:-PADDING] = 0
-    corner = tf.cast(tf.floor(chance[1:] * (2 * PADDING + 1)), tf.int32)
-    crop = tf.slice(tf.pad(image, border) + colour, [corner[0], corner[1], 0], [size, size, 3])
-    return _maybe_flip(crop, chance[0])
-
-
-def _pixels(contents: tf.Tensor) -> tf.Tensor:
-    """Decoded, unless it is an image already."""
-    return images.decode(contents) if contents.dtype == tf.string else contents
-
-
-def _centre(image: tf.Tensor, shorter: int, size: int) -> tf.Tensor:
-    edges = tf.shape(image)[:2]
-    edges = edges * shorter // tf.reduce_min(edges)
-    image = _resize(image, edges[0], edges[1])
-    top, left = tf.unstack((edges - size) // 2)
-    return tf.ensure_shape(image[top : top + size, left : left + size], [size, size, 3])
-
-
-def _resize(image: tf.Tensor, height, width) -> tf.Tensor:
-    """Bilinear, without smoothing, as OpenCV's in the released code; float32."""
-    return tf.image.resize(image, [height, width], tf.image.ResizeMethod.BILINEAR)
-
-
-def _maybe_flip(image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
-    # A branch, not a choice between two finished images: half of them are not copied.
-    return tf.cond(chance < 0.5, lambda: tf.reverse(image, axis=[1]), lambda: image)
+STANDARD = Augmentation()

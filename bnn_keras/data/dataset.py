@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras import normalization
-from bnn_keras.data import augmentation
+from bnn_keras.data import mixing
+from bnn_keras.data.augmentation import STANDARD, Augmentation
 from bnn_keras.errors import UserError
 
 PHOTOGRAPH_EDGE = 224
@@ -64,11 +65,13 @@ class Dataset:
         name: as given to `open`.
         source: of the examples.
         image_size: edge in pixels of the images that come out.
+        augmentation: how they are made.
     """
 
     name: str
     source: Source
     image_size: int
+    augmentation: Augmentation = STANDARD
 
     @property
     def kind(self) -> str:
@@ -95,23 +98,37 @@ class Dataset:
         """The name of the constants in `bnn_keras.normalization` that fit."""
         return self.source.normalization
 
+    @property
+    def soft_labels(self) -> bool:
+        """Whether `train` gives labels as distributions, because images are mixed."""
+        return self.augmentation.soft_labels
+
+    @property
+    def repeats(self) -> int:
+        """Copies of each image in a batch."""
+        return self.augmentation.repeats or 1
+
     def steps_per_epoch(self, batch_size: int) -> int:
         """Whole batches in the training set.
 
         Raises:
-            UserError: there is none.
+            UserError: there is none, or repeated images do not fill one.
         """
         if not 1 <= batch_size <= self.num_train:
             raise UserError(
                 f"The batch size must be from 1 to {self.num_train}, the training examples of {self.name}. "
                 f"Received: {batch_size}."
             )
+        if batch_size % self.repeats:
+            raise UserError(
+                f"The batch size must be a multiple of repeats, {self.repeats}. Received: {batch_size}."
+            )
         return self.num_train // batch_size
 
     def train(
         self, batch_size: int, epoch: int, seed: int, skip_batches: int = 0, part: tuple[int, int] = (0, 1)
     ) -> tf.data.Dataset:
-        """One epoch, a function of nothing but the arguments: order, crops and flips.
+        """One epoch, a function of nothing but the arguments: order, crops and all other chance.
 
         Args:
             batch_size: examples a batch; those left over at the end are dropped.
@@ -123,10 +140,13 @@ class Dataset:
                 not decoded. What n readers see together is what one sees who reads all of it.
 
         Returns:
-            Batches of images, RGB in [0, 255], float32 [batch, size, size, 3], and labels, int64.
+            Batches of images, RGB in [0, 255], float32 [batch, size, size, 3], and labels: int64
+            [batch], or float32 [batch, classes] with `soft_labels`. Copies of an image are
+            neighbours.
 
         Raises:
-            UserError: a batch larger than the set or not a multiple of the parts, or a negative seed.
+            UserError: a batch larger than the set or not a multiple of the parts or the repeats, a negative
+                seed, or a part that would mix its images with another part's.
         """
         steps = self.steps_per_epoch(batch_size)
         if seed < 0:
@@ -134,7 +154,7 @@ class Dataset:
         random = np.random.default_rng([seed, epoch])
         key = random.integers(2**63)
         mean, _ = normalization.MEAN_STD[self.normalization]
-        augment = augmentation.training(self.kind, self.image_size, mean, self.source.all_jpeg)
+        augment = self.augmentation.training(self.kind, self.image_size, mean, self.source.all_jpeg)
 
         def example(position, record):
             contents, label = self.source.read(record)
@@ -142,9 +162,19 @@ class Dataset:
             return augment(contents, tf.stack([key, position])), label
 
         skipped, left = skip_batches * batch_size, max(0, steps - skip_batches)
-        records = self.source.train(random).skip(skipped).enumerate(start=skipped).take(left * batch_size)
+        records = _repeated(self.source.train(random), self.repeats).skip(skipped)
+        records = records.enumerate(start=skipped).take(left * batch_size)
         records, size = _part(records, batch_size, part)
         batches = _batches(records, example, size, drop_remainder=True)
+        if self.soft_labels:
+            if part[1] > 1 and size % (2 * self.repeats):
+                raise UserError(
+                    f"Mixed images are neighbours, so a worker's part of the batch must be a multiple of "
+                    f"{2 * self.repeats}. Received: {size}."
+                )
+            # Of its own: the order of the images does not depend on whether they are mixed.
+            mixing_random = np.random.default_rng([seed, epoch, 1])
+            batches = self._mixed(batches, mixing_random, steps, skip_batches)
         return batches.apply(tf.data.experimental.assert_cardinality(left))
 
     def test(
@@ -155,29 +185,44 @@ class Dataset:
         Args:
             batch_size: examples a batch.
             limit: no more than so many examples.
-            part: as in `train`; of the last batch a later part may get less than the first, or nothing.
+            part: (i, n) gives every n-th example from the i-th on. All parts have equally many
+                batches and none is empty, for which they may be a little larger.
 
         Returns:
-            As `train`.
+            As `train`, the labels always int64.
 
         Raises:
-            UserError: a batch size or limit below 1, or a batch size that is not a multiple of the parts.
+            UserError: a batch size or limit below 1, a batch size that is not a multiple of the parts, or
+                more parts than examples.
         """
         for what, count in (("batch size", batch_size), ("limit", limit)):
             if count is not None and count < 1:
                 raise UserError(f"The {what} must be at least 1. Received: {count}.")
-        whole = augmentation.evaluation(self.kind, self.image_size)
+        whole = self.augmentation.evaluation(self.kind, self.image_size)
         count = min(self.num_test, limit or self.num_test)
 
-        def example(_, record):
+        def example(record):
             contents, label = self.source.read(record)
             return whole(contents), label
 
-        records, size = _part(self.source.test().take(count).enumerate(), batch_size, part)
+        index, parts = part
+        size = _equally_many_batches(count, batch_size, parts)
+        records = self.source.test().take(count).shard(parts, index)
         batches = _batches(records, example, size, drop_remainder=False)
-        whole_batches, rest = divmod(count, batch_size)
-        last = 1 if rest > part[0] * size else 0
-        return batches.apply(tf.data.experimental.assert_cardinality(whole_batches + last))
+        return batches.apply(tf.data.experimental.assert_cardinality(-(-count // (parts * size))))
+
+    def _mixed(
+        self, batches: tf.data.Dataset, random: np.random.Generator, steps: int, skip: int
+    ) -> tf.data.Dataset:
+        alphas = self.augmentation.mixup or 0, self.augmentation.cutmix or 0
+        plan = mixing.plan(random, steps, self.image_size, *alphas)
+
+        def mix(batch, how):
+            images, labels = batch
+            return mixing.mix(images, labels, len(self.class_names), how, self.repeats)
+
+        pairs = tf.data.Dataset.zip((batches, tf.data.Dataset.from_tensor_slices(plan).skip(skip)))
+        return pairs.map(mix, num_parallel_calls=PARALLEL_CALLS).prefetch(tf.data.AUTOTUNE)
 
 
 def note(message: str) -> None:
@@ -185,16 +230,38 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def _repeated(records: tf.data.Dataset, times: int) -> tf.data.Dataset:
+    """Every record so many times in a row."""
+    if times == 1:
+        return records
+    return records.flat_map(lambda record: tf.data.Dataset.from_tensors(record).repeat(times))
+
+
 def _part(records: tf.data.Dataset, batch_size: int, part: tuple[int, int]) -> tuple[tf.data.Dataset, int]:
     """Of records with their positions those of a part of every batch, and how many those are a batch."""
     index, parts = part
     if parts == 1:
         return records, batch_size
-    if batch_size % parts:
-        raise UserError(f"The batch size must be a multiple of the {parts} workers. Received: {batch_size}.")
-    size = batch_size // parts
+    size = _share(batch_size, parts)
     # Neighbours stay together: what mixes the images of a batch in pairs then mixes the same ones.
     return records.filter(lambda position, _: position % batch_size // size == index), size
+
+
+def _share(batch_size: int, parts: int) -> int:
+    if batch_size % parts:
+        raise UserError(f"The batch size must be a multiple of the {parts} parts. Received: {batch_size}.")
+    return batch_size // parts
+
+
+def _equally_many_batches(count: int, batch_size: int, parts: int) -> int:
+    """The size of a part's batches when `count` examples are dealt out to the parts."""
+    fewest, most = count // parts, -(-count // parts)
+    if not fewest:
+        raise UserError(f"{count} held-out examples do not suffice for {parts} parts.")
+    size = _share(batch_size, parts)
+    while -(-fewest // size) != -(-most // size):
+        size += 1
+    return size
 
 
 def _batches(records, example, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:

@@ -26,6 +26,11 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
+def pixels(contents: tf.Tensor) -> tf.Tensor:
+    """Decoded, unless it is an image already."""
+    return decode(contents) if contents.dtype == tf.string else contents
+
+
 def decode_window(
     contents: tf.Tensor, choose: Callable[[tf.Tensor], tf.Tensor], all_jpeg: bool = False
 ) -> tf.Tensor:

@@ -1,0 +1,208 @@
+"""Pillow's image operations on tensors: what they do to every pixel, rounding included.
+
+Images are RGB, uint8, [height, width, 3], and stay so. Factors, angles and amounts are scalars, drawn
+while the pipeline runs; `fill` is the colour where nothing of the image is left.
+
+Source: ImageOps, ImageEnhance and Image.transform of Pillow, which timm's augmentation calls.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+# Of red, green and blue in grey, over 2**16: sums of such products are exact in float32.
+LUMA = (19595.0, 38470.0, 7471.0)
+HUES = 255.0  # Pillow's scale of hue and saturation
+
+
+def auto_contrast(image: tf.Tensor) -> tf.Tensor:
+    """Every channel stretched to the whole range."""
+    pixels = tf.reshape(image, [-1, 3])
+    low = tf.cast(tf.reduce_min(pixels, axis=0), tf.float64)[:, None]
+    high = tf.cast(tf.reduce_max(pixels, axis=0), tf.float64)[:, None]
+    identity = tf.range(256, dtype=tf.float64)[None]
+    scale = 255 / tf.maximum(high - low, 1)
+    # The order of operations and the cut are Pillow's: its results may lie one below the exact ones.
+    stretched = identity * scale + -low * scale
+    return _look_up(image, tf.where(high > low, stretched, identity))
+
+
+def equalize(image: tf.Tensor) -> tf.Tensor:
+    """Every channel with its histogram made as flat as it gets."""
+    values = tf.transpose(tf.reshape(tf.cast(image, tf.int32), [-1, 3]))
+    histogram = tf.math.bincount(values, minlength=256, maxlength=256, axis=-1)
+    last = tf.gather(histogram, tf.reduce_max(values, axis=1), batch_dims=1)
+    step = (tf.reduce_sum(histogram, axis=1) - last)[:, None] // 255
+    before = step // 2 + tf.cumsum(histogram, axis=1, exclusive=True)
+    table = tf.where(step > 0, before // tf.maximum(step, 1), tf.range(256)[None])
+    return _look_up(image, table)
+
+
+def invert(image: tf.Tensor) -> tf.Tensor:
+    """The negative."""
+    return 255 - image
+
+
+def posterize(image: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
+    """The upper `bits` (int32, 0 to 8) of every value."""
+    mask = 256 - tf.bitwise.left_shift(1, 8 - bits)
+    return tf.bitwise.bitwise_and(image, tf.cast(mask, tf.uint8))
+
+
+def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
+    """Values from `threshold` (int32, 0 to 256) on inverted."""
+    above = tf.cast(tf.cast(image, tf.int32) >= threshold, tf.uint8)
+    return tf.bitwise.bitwise_xor(image, 255 * above)
+
+
+def solarize_add(image: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
+    """`amount` (int32, 0 to 128) added to values below 128."""
+    return image + tf.cast(image < 128, tf.uint8) * tf.cast(amount, tf.uint8)
+
+
+def color(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Saturation: 0 is grey, 1 the image."""
+    return _blend(_grey(image)[..., None], image, factor)
+
+
+def contrast(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """0 is the mean grey everywhere, 1 the image."""
+    grey = tf.cast(_grey(image), tf.int32)
+    return _blend(tf.floor(tf.cast(tf.reduce_sum(grey) / tf.size(grey), tf.float32) + 0.5), image, factor)
+
+
+def brightness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """0 is black, 1 the image."""
+    return _blend(0.0, image, factor)
+
+
+def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """0 is smoothed by a 3 x 3 filter, 1 the image; the outermost pixels stay."""
+    pixels = tf.cast(image, tf.float32)
+    rows = pixels[:-2] + pixels[1:-1] + pixels[2:]
+    box = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    inner = image[1:-1, 1:-1]
+    smooth = tf.floor((box + 4 * pixels[1:-1, 1:-1]) / 13 + 0.5)
+    inner = _blend(smooth, inner, factor)
+    middle = tf.concat([image[1:-1, :1], inner, image[1:-1, -1:]], axis=1)
+    return tf.concat([image[:1], middle, image[-1:]], axis=0)
+
+
+def rotate(image: tf.Tensor, degrees: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    """Counterclockwise around the centre, bilinear."""
+    angle = -degrees * (math.pi / 180)
+    cosine, sine = tf.cos(angle), tf.sin(angle)
+    y, x = (edge / 2 for edge in image.shape[:2])
+    return _affine(
+        image,
+        [cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y],
+        fill,
+    )
+
+
+def shear_x(image: tf.Tensor, factor: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    """Every row moved left by `factor` times its distance from the top, bilinear."""
+    return _affine(image, [1.0, factor, 0.0, 0.0, 1.0, 0.0], fill)
+
+
+def shear_y(image: tf.Tensor, factor: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    """Every column moved up by `factor` times its distance from the left, bilinear."""
+    return _affine(image, [1.0, 0.0, 0.0, factor, 1.0, 0.0], fill)
+
+
+def translate_x(image: tf.Tensor, share: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    """Moved left by a share of the width, bilinear."""
+    return _affine(image, [1.0, 0.0, share * image.shape[1], 0.0, 1.0, 0.0], fill)
+
+
+def translate_y(image: tf.Tensor, share: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    """Moved up by a share of the height, bilinear."""
+    return _affine(image, [1.0, 0.0, 0.0, 0.0, 1.0, share * image.shape[0]], fill)
+
+
+def hsv(image: tf.Tensor, hue: tf.Tensor, saturation: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Hue turned by a share of the circle, -1 to 1; saturation and value multiplied.
+
+    Hue and saturation have 8 bits in between, as in Pillow's HSV images.
+    """
+    h, s, v = _to_hsv(image)
+    h = tf.math.floormod(h + tf.cast(tf.cast(hue * HUES, tf.int32), tf.float32), 256)
+    s, v = tf.floor(tf.minimum(s * saturation, HUES)), tf.minimum(v * value, 255)
+    # A hue of 255 is red again, as 0 is.
+    turned = tf.image.hsv_to_rgb(tf.stack([tf.math.floormod(h / HUES, 1), s / HUES, v], axis=-1))
+    return to_bytes(turned)
+
+
+def to_bytes(image: tf.Tensor) -> tf.Tensor:
+    """Rounded to uint8, cut to its range."""
+    return tf.cast(tf.clip_by_value(image + 0.5, 0, 255), tf.uint8)
+
+
+def _grey(image: tf.Tensor) -> tf.Tensor:
+    """Whole numbers, float32, [height, width]."""
+    return tf.floor((tf.linalg.matvec(tf.cast(image, tf.float32), LUMA) + 2**15) / 2**16)
+
+
+def _to_hsv(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Hue, saturation and value, whole numbers from 0 to 255, float32, [height, width] each."""
+    pixels = tf.cast(image, tf.float32)
+    value = tf.reduce_max(pixels, axis=-1)
+    spread = value - tf.reduce_min(pixels, axis=-1)
+    below = (value[..., None] - pixels) / tf.maximum(spread, 1)[..., None]
+    red, green, blue = tf.unstack(tf.cast(below, tf.float64), axis=-1)
+    sextant = tf.where(red == 0, blue - green, tf.where(green == 0, 2 + red - blue, 4 + green - red))
+    turn = tf.math.floormod(_single(sextant) / 6 + 1, 1)
+    hue = tf.where(spread > 0, turn, 0)
+    return _eight_bits(hue), _eight_bits(spread / tf.maximum(value, 1)), value
+
+
+def _eight_bits(share: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.floor(_single(share) * HUES), tf.float32)
+
+
+def _single(number: tf.Tensor) -> tf.Tensor:
+    """float64 with no more than single precision: between its steps Pillow holds no more."""
+    return tf.cast(tf.cast(number, tf.float32), tf.float64)
+
+
+def _blend(other: tf.Tensor | float, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """0 is the other image, 1 this one, and beyond it away from the other; cut, not rounded."""
+    blended = other + factor * (tf.cast(image, tf.float32) - other)
+    return tf.cast(tf.clip_by_value(blended, 0, 255), tf.uint8)
+
+
+def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+    """Each channel's values replaced by those in its row of `table`, [3, 256]."""
+    table = tf.cast(tf.clip_by_value(table, 0, 255), tf.uint8)
+    rows = tf.constant([0, 256, 512])
+    return tf.gather(tf.reshape(table, [-1]), rows + tf.cast(image, tf.int32))
+
+
+def _affine(image: tf.Tensor, matrix: Sequence[tf.Tensor | float], fill: Sequence[float]) -> tf.Tensor:
+    """Every pixel taken from another place, bilinear, and from `fill` outside of the image.
+
+    Args:
+        image: its shape is known.
+        matrix: a, b, c, d, e, f: x' = a x + b y + c, y' = d x + e y + f, the corner of the upper
+            left pixel being (0, 0).
+        fill: red, green, blue.
+    """
+    a, b, c, d, e, f = (tf.convert_to_tensor(number, tf.float32) for number in matrix)
+    height, width = image.shape[:2]
+    # The operation counts from the centre of that pixel.
+    c, f = c + (a + b - 1) / 2, f + (d + e - 1) / 2
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(image, tf.float32)[None],
+        transforms=tf.stack([a, b, c, d, e, f, 0.0, 0.0])[None],
+        output_shape=[height, width],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )[0]
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    from_x, from_y = a * x + (b * y + c), d * x + (e * y + f)
+    inside = (from_x >= -0.5) & (from_x < width - 0.5) & (from_y >= -0.5) & (from_y < height - 0.5)
+    covered = tf.cast(inside, tf.float32)[..., None]
+    return to_bytes(moved * covered + fill * (1 - covered))
