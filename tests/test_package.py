@@ -13,7 +13,7 @@ from bnn_keras.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 # `python -m bnn_keras.<verb>`: doors, which may know the zoo.
-VERBS = {"summary", "evaluate", "predict", "benchmark", "tables"}
+VERBS = {"summary", "evaluate", "predict", "benchmark", "tables", "teachers"}
 
 
 def imported(path):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
-from bnn_keras.weights import bnext, larq_zoo, torch_file
+from bnn_keras.weights import bnext, larq_zoo, torch_file, torchvision
 from bnn_keras.weights.model_file import find_model, read_model
 
 VALID = (
@@ -19,7 +19,7 @@ VALID = (
     "or a PyTorch checkpoint (.pth, .pt, .pth.tar)"
 )
 # What reads the names of a state dict, by code base.
-TORCH_NAMINGS = (bnext.naming,)
+TORCH_NAMINGS = (bnext.naming, torchvision.naming)
 
 
 def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False) -> str:

@@ -1,0 +1,72 @@
+"""What the BNext paper says about teachers: Tables 8 and 9."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A row of Table 8.
+
+    Args:
+        title: as printed.
+        accuracy: the teacher's top-1 on ImageNet at 224 pixels, a fraction.
+        complexity: the printed knowledge complexity.
+        student_train, student_test: top-1 of BNext-T taught by it, after 128 epochs, fractions.
+        params: trainable parameters where there is no such network here to count them in.
+        source: of `params`.
+    """
+
+    title: str
+    accuracy: float
+    complexity: float
+    student_train: float
+    student_test: float
+    params: int | None = None
+    source: str = ""
+
+
+TABLE_8: dict[str, Published] = {
+    "resnet34": Published("ResNet-34", 0.7331, 1.487, 0.7282, 0.7112),
+    "resnet50": Published("ResNet-50", 0.7613, 1.539, 0.7159, 0.7090),
+    "resnet101": Published("ResNet-101", 0.7737, 1.768, 0.7238, 0.7076),
+    "efficientnetb0": Published("EfficientNet-B0", 0.7753, 0.893, 0.7216, 0.7132),
+    "efficientnetb2": Published("EfficientNet-B2", 0.7806, 1.103, 0.7191, 0.7125),
+    "efficientnetb4": Published("EfficientNet-B4", 0.7926, 1.405, 0.7388, 0.7063),
+    "convnext_tiny": Published("ConvNext-T", 0.8252, 1.552, 0.7363, 0.7063),
+    "convnext_small": Published("ConvNext-S", 0.8366, 1.786, 0.7429, 0.7043),
+    "convnext_base": Published("ConvNext-B", 0.8406, 2.027, 0.7522, 0.6974),
+    "resnext101_32x8d": Published(
+        "ResNext101-32x8D", 0.7932, 2.053, 0.7542, 0.6967, 88_791_336, "torchvision's documentation"
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The teachers of a student.
+
+    Args:
+        teacher: the strong one, there throughout.
+        assistants: one after the other.
+    """
+
+    teacher: str
+    assistants: tuple[str, ...] = ()
+
+
+TABLE_9: dict[str, Selection] = {
+    "bnext18": Selection("resnet34"),
+    "bnext_t": Selection("efficientnetb2", ("efficientnetb0",)),
+    "bnext_s": Selection("efficientnetb2", ("efficientnetb0",)),
+    "bnext_m": Selection("efficientnetb4", ("efficientnetb0", "efficientnetb2")),
+    "bnext_l": Selection("convnext_tiny", ("efficientnetb0", "efficientnetb4", "convnext_tiny")),
+}
+# Networks of the zoo that torchvision publishes weights of.
+TORCHVISION = ("resnet18", "resnet34")
+
+
+def accuracy(name: str) -> float | None:
+    """A teacher's accuracy in Table 8, however its name is spelt."""
+    rows = {key.replace("_", ""): row for key, row in TABLE_8.items()}
+    row = rows.get(name.replace("_", "").lower())
+    return None if row is None else row.accuracy

@@ -1,0 +1,142 @@
+"""A teacher: a network that is asked and never taught."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from bnn_keras.distillation.complexity import knowledge_complexity
+from bnn_keras.errors import UserError, one_of
+
+# What a teacher computes in; its variables and its logits stay float32.
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Teacher:
+    """A network with what is known of it.
+
+    It is not a Keras object, on purpose: a model that holds one neither trains nor saves it.
+
+    Args:
+        name: as it is written in reports.
+        network: from RGB in [0, 255], of its own size, to logits [batch, classes].
+        class_names: by output, if known.
+        accuracy: top-1 on held-out images, a fraction, if known.
+        stages: names of layers whose outputs are watched too.
+    """
+
+    name: str
+    network: tf.keras.Model
+    class_names: tuple[str, ...] | None = None
+    accuracy: float | None = None
+    stages: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        outputs = [self.network.get_layer(stage).output for stage in self.stages]
+        watched = tf.keras.Model(self.network.inputs, [self.network.output, *outputs])
+        object.__setattr__(self, "_watched", watched)
+
+    def __call__(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Ask, in inference mode.
+
+        Args:
+            images: RGB in [0, 255], [batch, size, size, 3], of any size.
+
+        Returns:
+            Logits, float32 at least, [batch, classes], and the features of the `stages`.
+        """
+        size = self.network.input_shape[1:3]
+        if None not in size and tuple(images.shape[1:3]) != size:
+            images = tf.image.resize(images, size)
+        logits, *features = tf.nest.flatten(self._watched(images, training=False))
+        return logits if logits.dtype == tf.float64 else tf.cast(logits, tf.float32), features
+
+    @property
+    def classes(self) -> int:
+        """Outputs."""
+        return int(self.network.output_shape[-1])
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters."""
+        return trainable_parameters(self.network)
+
+    @property
+    def complexity(self) -> float | None:
+        """Knowledge complexity (equation 3), if the accuracy is known."""
+        return None if self.accuracy is None else knowledge_complexity(self.params, self.accuracy)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the weights, the kinds of layers and what they compute in."""
+        found = hashlib.sha256()
+        # Not of their names: Keras counts on from whatever was built before.
+        for layer in self.network.submodules:
+            if isinstance(layer, tf.keras.layers.Layer):
+                found.update(f"{type(layer).__name__} {layer.compute_dtype}\n".encode())
+        for weight in self.network.get_weights():
+            found.update(np.ascontiguousarray(weight).tobytes())
+        return found.hexdigest()
+
+    def watching(self, stages: Sequence[str]) -> "Teacher":
+        """The same, with the outputs of these stages."""
+        return dataclasses.replace(self, stages=tuple(stages))
+
+    def check(self, class_names: Sequence[str], dataset: str) -> None:
+        """Raise UserError unless it knows these classes, in this order."""
+        if self.classes != len(class_names):
+            raise UserError(
+                f"The teacher {self.name} has {self.classes} classes, {dataset} has {len(class_names)}: a "
+                f"teacher must have been trained on the same classes."
+            )
+        for number, (own, other) in enumerate(zip(self.class_names or (), class_names, strict=False)):
+            if own != other:
+                raise UserError(
+                    f"The teacher {self.name} calls class {number} {own!r}, {dataset} calls it {other!r}: a "
+                    f"teacher must have been trained on the same classes in the same order."
+                )
+
+
+def trainable_parameters(network: tf.keras.Model) -> int:
+    """Numbers in the trainable variables."""
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
+def to_logits(network: tf.keras.Model) -> tf.keras.Model:
+    """The network without the softmax at its end, if it has one."""
+    last = network.layers[-1]
+    softmax = tf.keras.activations.softmax
+    if isinstance(last, tf.keras.layers.Softmax) or (
+        isinstance(last, tf.keras.layers.Activation) and last.activation is softmax
+    ):
+        return tf.keras.Model(network.inputs, last.input, name=network.name)
+    if getattr(last, "activation", None) is softmax:
+        # A layer asks for its activation whenever it is called.
+        last.activation = tf.keras.activations.linear
+    return network
+
+
+def in_precision(network: tf.keras.Model, precision: str) -> tf.keras.Model:
+    """The same network with the same weights, computing in another precision.
+
+    Binary layers stay in float32: sums of signs are not exact in less.
+
+    Raises:
+        UserError: an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise one_of("teacher precision", precision, PRECISIONS)
+    policy = PRECISIONS[precision]
+
+    def lowered(layer):
+        if isinstance(layer, tf.keras.Model):
+            return in_precision(layer, precision)
+        binary = getattr(layer, "kernel_quantizer", None) is not None
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32" if binary else policy})
+
+    twin = tf.keras.models.clone_model(network, clone_function=lowered)
+    twin.set_weights(network.get_weights())
+    return twin
