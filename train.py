@@ -13,7 +13,7 @@ from functools import partial
 
 from absl import flags
 
-from bnn_keras import cli, data, recipe, run_folder, seeds, training
+from bnn_keras import cli, data, distillation, recipe, run_folder, seeds, training
 from zoo import recipes, registry
 
 FLAGS = flags.FlagValues()
@@ -26,6 +26,7 @@ _string("dataset", "digits", "digits, folder:PATH or a set of TensorFlow Dataset
 _string("data_dir", None, "where TensorFlow Datasets keeps its sets")
 _string("recipe", None, "NAME (--list_recipes names them) or FILE.toml; the network's own if not given")
 recipe.define_flags(FLAGS)
+distillation.define_flags(FLAGS)
 _integer("image_size", None, "edge in pixels; the data set's if not given")
 _string("stem", None, "grouped, conv7x7 or thumbnail; by data set and image size if not given")
 _integer("seed", 0, "of weights, order and augmentation")
@@ -59,18 +60,23 @@ def train_once(values: flags.FlagValues, images: data.Dataset, chosen: recipe.Re
     overrides: dict = {} if stem is None else {"stem": stem}
     training.make_deterministic(seed)
     size, classes = images.image_size, len(images.class_names)
+    network = registry.build(
+        values.model, (size, size, 3), classes, normalization=images.normalization, **overrides
+    )
+    lessons = distillation.resolve(values, network, images, chosen, seed, registry)
     training.train(
-        registry.build(
-            values.model, (size, size, 3), classes, normalization=images.normalization, **overrides
-        ),
-        images,
+        network,
+        lessons.dataset,
         chosen,
         folder,
         seed=seed,
         settings={"model": values.model, "overrides": overrides}
+        | lessons.settings
         | {key: values[key].value for key in ("data_dir", "train_examples", "strict")},
         weights=values.weights,
         checkpoint_steps=values.checkpoint_steps,
+        make_trainer=lessons.make_trainer,
+        extra_callbacks=lessons.callbacks,
     )
 
 

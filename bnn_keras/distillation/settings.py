@@ -101,7 +101,7 @@ def resolve(
     panel = Panel(teacher.watching(objective.stages), helpers)
     ask = panel
     if values.cache_teacher:
-        folder = Path(values.cache_teacher)
+        folder = Path(values.cache_teacher) / f"seed{seed}"
         dataset = cache.prepare(folder, dataset, teacher, helpers, recipe.batch_size, recipe.all_epochs, seed)
         ask = written_down
     names = [helper.name for helper in helpers]
