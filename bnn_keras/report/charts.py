@@ -1,0 +1,161 @@
+"""Line charts as data: what they show, in words for who cannot see them, and drawn."""
+
+import dataclasses
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+PANEL = (4.6, 3.1)  # inches
+CYCLE = 6  # colours before they repeat
+
+
+@dataclasses.dataclass(frozen=True)
+class Theme:
+    """Colours of a background.
+
+    Args:
+        text, grid: of axes and grid lines.
+        colors: of unordered lines, told apart by the colour-blind too (Okabe and Ito's).
+        shades: of ordered ones, the ends of matplotlib's scale "viridis" that can be seen.
+        background: of a picture that stands alone.
+    """
+
+    text: str
+    grid: str
+    colors: tuple[str, ...]
+    shades: tuple[float, float]
+    background: str
+
+
+LIGHT = Theme(
+    "#30343b", "#d9dce1", ("#0072b2", "#d55e00", "#00795a", "#b0468a", "#8a6d00", "#555555"), (0, 0.8), "#fff"
+)
+DARK = Theme(
+    "#d5d9e0",
+    "#3c424c",
+    ("#56b4e9", "#f08a3c", "#2fc59b", "#e08fc0", "#f0e442", "#b8b8b8"),
+    (0.3, 1),
+    "#16191e",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One line of a chart.
+
+    Args:
+        label: for the legend; "" if the chart's title says it.
+        x, y: equally long.
+        style: matplotlib's: "-", "--", ":".
+        color: index of a colour; lines that belong together share one.
+        shade: place on an ordered scale instead, from 0 to 1.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    style: str = "-"
+    color: int = 0
+    shade: float | None = None
+
+    def description(self) -> str:
+        """Where it begins and ends, and its extremes, in words."""
+        known = [(x, y) for x, y in zip(self.x, self.y, strict=True) if math.isfinite(y)]
+        if not known:
+            return f"{self.label or 'the line'}: no values"
+        (first, begin), (last, end) = known[0], known[-1]
+        values = [y for _, y in known]
+        return (
+            f"{self.label or 'the line'}: {begin:.3g} at {first:g}, {end:.3g} at {last:g}, "
+            f"between {min(values):.3g} and {max(values):.3g}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """A panel with lines.
+
+    Args:
+        title: above it.
+        lines: in the order of the legend.
+        x_label, y_label: of the axes.
+        counts: whether y counts something; the axis is then logarithmic above 1 and begins at 0.
+    """
+
+    title: str
+    lines: Sequence[Line]
+    x_label: str = "epoch"
+    y_label: str = ""
+    counts: bool = False
+
+    def description(self) -> str:
+        """The chart in words."""
+        return (
+            f"{self.title} by {self.x_label}. " + "; ".join(line.description() for line in self.lines) + "."
+        )
+
+
+def svg(chart: Chart, theme: Theme) -> bytes:
+    """One chart on a transparent background."""
+    return _drawn([[chart]], theme, "svg", {"Date": None}, transparent=True)
+
+
+def png(rows: Sequence[Sequence[Chart]]) -> bytes:
+    """A picture that stands alone: rows of charts, of equal length."""
+    return _drawn(rows, LIGHT, "png", {"Software": None}, facecolor=LIGHT.background)
+
+
+def _drawn(rows: Sequence[Sequence[Chart]], theme: Theme, kind: str, metadata: dict, **options) -> bytes:
+    settings: Any = {
+        "text.color": theme.text,
+        "axes.labelcolor": theme.text,
+        "axes.edgecolor": theme.text,
+        "xtick.color": theme.text,
+        "ytick.color": theme.text,
+        "grid.color": theme.grid,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        # A layer may be called anything, also what looks like a formula.
+        "text.parse_math": False,
+        # Otherwise the names inside the file are random.
+        "svg.hashsalt": "bnn_keras",
+    }
+    with matplotlib.rc_context(settings):
+        columns = len(rows[0])
+        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * len(rows)), layout="constrained")
+        panels = figure.subplots(len(rows), columns, squeeze=False)
+        for axes, chart in zip(panels.flat, [chart for row in rows for chart in row], strict=True):
+            _draw(axes, chart, theme)
+        file = io.BytesIO()
+        figure.savefig(file, format=kind, dpi=100, metadata=metadata, **options)
+    return file.getvalue()
+
+
+def _draw(axes: Axes, chart: Chart, theme: Theme) -> None:
+    for line in chart.lines:
+        # A single point makes no line.
+        marker = "." if len(line.x) < 40 else ""
+        color = _color(line, theme)
+        axes.plot(line.x, line.y, line.style, color=color, label=line.label, marker=marker, linewidth=1.8)
+    axes.set(title=chart.title, xlabel=chart.x_label, ylabel=chart.y_label)
+    if chart.counts:
+        axes.set_yscale("symlog", linthresh=1)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_ylim(bottom=-0.1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y")
+    if any(line.label for line in chart.lines):
+        axes.legend(frameon=False, fontsize="small", handlelength=3.5)
+
+
+def _color(line: Line, theme: Theme):
+    if line.shade is None:
+        return theme.colors[line.color % CYCLE]
+    low, high = theme.shades
+    return matplotlib.colormaps["viridis"](low + line.shade * (high - low))

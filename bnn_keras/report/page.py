@@ -1,0 +1,117 @@
+"""Pieces of a page in HTML that needs nothing but itself. All text that comes in is escaped here."""
+
+import base64
+import html
+from collections.abc import Collection, Iterable, Sequence
+
+from bnn_keras.report import charts
+from bnn_keras.report.charts import Chart
+from bnn_keras.report.style import STYLE
+
+# Whatever slips through cannot load or run anything.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<header>
+<h1>{title}</h1>
+<p>{sentence}</p>
+</header>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def page(title: str, sentence: str, parts: Iterable[str]) -> str:
+    """A whole page.
+
+    Args:
+        title, sentence: text, for its head.
+        parts: HTML, made by the functions below.
+    """
+    return PAGE.format(
+        title=escaped(title),
+        sentence=escaped(sentence),
+        style=STYLE,
+        policy=escaped(POLICY),
+        body="\n".join(parts),
+    )
+
+
+def escaped(text: object) -> str:
+    """Text as HTML, also inside of attributes."""
+    return html.escape(str(text), quote=True)
+
+
+def section(title: str, *parts: str) -> str:
+    """A section with a heading; parts are HTML."""
+    return f"<section>\n<h2>{escaped(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
+
+
+def paragraph(text: str) -> str:
+    return f"<p>{escaped(text)}</p>"
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> str:
+    """The few numbers that matter most, large."""
+    items = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in pairs)
+    return f'<dl class="facts">{items}</dl>'
+
+
+def table(
+    headings: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    left: Collection[int] = (0,),
+    caption: str = "",
+) -> str:
+    """A table that scrolls by itself where it is too wide; columns not in `left` are flush right."""
+
+    def line(cells: Sequence[object], tag: str) -> str:
+        kinds = ["" if i in left else ' class="number"' for i in range(len(cells))]
+        return "".join(
+            f"<{tag}{kind}>{escaped(cell)}</{tag.split()[0]}>"
+            for kind, cell in zip(kinds, cells, strict=True)
+        )
+
+    head = line(headings, 'th scope="col"')
+    body = "\n".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="wide" tabindex="0"><table>{title}<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def folded(summary: str, *parts: str) -> str:
+    """Parts that are shown on demand."""
+    return f"<details><summary>{escaped(summary)}</summary>\n" + "\n".join(parts) + "\n</details>"
+
+
+def figures(shown: Iterable[Chart]) -> str:
+    """Charts side by side, each for a light and for a dark page."""
+    return '<div class="charts">\n' + "\n".join(map(_figure, shown)) + "\n</div>"
+
+
+def _figure(chart: Chart) -> str:
+    light, dark = (data_url(charts.svg(chart, theme), "svg+xml") for theme in (charts.LIGHT, charts.DARK))
+    return (
+        f'<picture><source srcset="{dark}" media="(prefers-color-scheme: dark)">'
+        f'<img src="{light}" alt="{escaped(chart.description())}"></picture>'
+    )
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """An image file as an address."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

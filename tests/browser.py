@@ -1,0 +1,100 @@
+"""Chromium without a window, driven by WebDriver's own protocol; only for the tests."""
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+# A fresh profile each time, and no talk with the outside.
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def missing():
+    """Why there is no browser, or None."""
+    absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    return f"{' and '.join(absent)} not installed: Debian's chromium and chromium-driver" if absent else None
+
+
+class Page:
+    """An open page.
+
+    Args:
+        session: address of the WebDriver session.
+    """
+
+    def __init__(self, session):
+        self._session = session
+
+    def open(self, path):
+        self._post("url", {"url": path.resolve().as_uri()})
+
+    def run(self, script):
+        """What a piece of JavaScript returns."""
+        return self._post("execute/sync", {"script": script, "args": []})
+
+    def wait(self, condition):
+        """Return once a JavaScript expression is true; the test fails if it does not come to that."""
+        end = time.monotonic() + 20
+        while not self.run(f"return Boolean({condition})"):
+            assert time.monotonic() < end, condition
+            time.sleep(0.05)
+
+    def errors(self):
+        """What the console says at its loudest."""
+        entries = self._post("se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+
+    def prefer(self, scheme):
+        """Be a reader with a "light" or "dark" system."""
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        self._post("goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": media})
+
+    def _post(self, command, body):
+        return post(f"{self._session}/{command}", body)
+
+
+def post(address, body, method="POST"):
+    request = urllib.request.Request(address, json.dumps(body).encode(), method=method)
+    # Not through a proxy: the driver is on this machine.
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+        return json.load(answer)["value"]
+
+
+@contextlib.contextmanager
+def opened(width, height):
+    """A browser with a screen of so many pixels."""
+    with tempfile.TemporaryDirectory() as profile:
+        driver = subprocess.Popen(
+            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        try:
+            port = next(
+                found[1]
+                for line in driver.stdout
+                if (found := re.search(r"successfully on port (\d+)", line))
+            )
+            sessions = f"http://127.0.0.1:{port}/session"
+            options = {
+                "args": [*ARGUMENTS, f"--user-data-dir={profile}"],
+                "mobileEmulation": {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 1}},
+            }
+            wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+            session = post(sessions, {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+            yield Page(f"{sessions}/{session}")
+            post(f"{sessions}/{session}", {}, method="DELETE")
+        finally:
+            driver.terminate()
+            driver.wait()
