@@ -32,17 +32,13 @@ class Adam(Optimizer):
         super().__init__(learning_rate, name=name, **kwargs)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def build(self, var_list):
-        super().build(var_list)
-        if getattr(self, "_built", False):
-            return
-        self._built = True
+    def make_slots(self, var_list):
         self.momentums = self.slots(var_list, "m")
         self.velocities = self.slots(var_list, "v")
 
     def step_numbers(self, t, rate):
-        # In float64: a power of 0.999 in float32 is off by the 1e-7 that it differs from 1 by.
-        first, second = (1 - tf.pow(tf.cast(b, tf.float64), t) for b in (self.beta_1, self.beta_2))
+        # Not tf.cast, which would round the numbers to float32 on their way.
+        first, second = (1 - tf.pow(tf.constant(b, tf.float64), t) for b in (self.beta_1, self.beta_2))
         return {"rate": rate, "corrected_rate": rate / first, "root_correction": tf.sqrt(second)}
 
     def step(self, gradient, variable, index):

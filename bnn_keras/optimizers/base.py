@@ -9,7 +9,7 @@ class Optimizer(tf.keras.optimizers.Optimizer):
     """A step for each weight, behind the clipping of the whole gradient and with the weight's decay.
 
     Subclasses name their numbers of a step in `STEP_NUMBERS`, compute them in `step_numbers`, make
-    their slots in `build`, and give what is subtracted from a weight in `step`.
+    their slots in `make_slots`, and give what is subtracted from a weight in `step`.
 
     Args:
         learning_rate: a number or a schedule.
@@ -54,7 +54,11 @@ class Optimizer(tf.keras.optimizers.Optimizer):
 
     def build(self, var_list):
         super().build(var_list)
+        if getattr(self, "_built", False):
+            return
+        self._built = True
         self._decays = tuple(self.decay.of(variable) for variable in var_list)
+        self.make_slots(var_list)
 
     def apply_gradients(self, grads_and_vars, name=None, skip_gradients_aggregation=False, **kwargs):
         # Keras's older name of the same switch, which its mixed precision still uses.
@@ -74,7 +78,8 @@ class Optimizer(tf.keras.optimizers.Optimizer):
     def _clipped(self, grads_and_vars: list) -> list:
         if not self.clip_norm:
             return grads_and_vars
-        norm = tf.linalg.global_norm([gradient for gradient, _ in grads_and_vars])
+        squares = [tf.reduce_sum(tf.square(g)) for g, _ in grads_and_vars if g is not None]
+        norm = tf.sqrt(tf.add_n([tf.cast(square, tf.float64) for square in squares]))
         factor = tf.minimum(self.clip_norm / (norm + 1e-6), 1.0)
         return [(g if g is None else g * tf.cast(factor, g.dtype), v) for g, v in grads_and_vars]
 
@@ -90,6 +95,9 @@ class Optimizer(tf.keras.optimizers.Optimizer):
     def number(self, name: str, variable) -> tf.Tensor:
         """A number of this step in the precision of a weight."""
         return tf.cast(self._numbers[name], variable.dtype)
+
+    def make_slots(self, var_list) -> None:
+        """Make what is kept for each weight; called once."""
 
     def update_step(self, gradient, variable):
         index = self._index_dict[self._var_key(variable)]

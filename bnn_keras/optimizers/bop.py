@@ -28,8 +28,8 @@ class Bop(Adam):
         super().__init__(learning_rate, name=name, **kwargs)
         self.threshold, self.gamma = threshold, gamma
 
-    def build(self, var_list):
-        super().build(var_list)
+    def make_slots(self, var_list):
+        super().make_slots(var_list)
         self._binary = tuple(is_binary_kernel(variable) for variable in var_list)
 
     def update_step(self, gradient, variable):

@@ -39,11 +39,7 @@ class RAdam(Optimizer):
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.rectified_above = rectified_above
 
-    def build(self, var_list):
-        super().build(var_list)
-        if getattr(self, "_built", False):
-            return
-        self._built = True
+    def make_slots(self, var_list):
         self.momentums = self.slots(var_list, "m")
         self.velocities = self.slots(var_list, "v")
 

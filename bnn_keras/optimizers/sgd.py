@@ -24,15 +24,14 @@ class SGD(Optimizer):
         super().__init__(learning_rate, name=name, **kwargs)
         self.momentum, self.nesterov = momentum, nesterov
 
-    def build(self, var_list):
-        super().build(var_list)
-        if getattr(self, "_built", False):
-            return
-        self._built = True
+    def make_slots(self, var_list):
         self.buffers = self.slots(var_list, "momentum")
 
     def step_numbers(self, t, rate):
-        momentum = self.momentum(self.iterations) if callable(self.momentum) else self.momentum
+        if callable(self.momentum):
+            momentum = self.momentum(self.iterations)
+        else:
+            momentum = tf.constant(self.momentum, tf.float64)
         return {"rate": rate, "momentum": momentum}
 
     def step(self, gradient, variable, index):
