@@ -59,24 +59,19 @@ def train_once(values: flags.FlagValues, images: data.Dataset, chosen: recipe.Re
     stem = values.stem or recipe.choose_stem(images.kind, images.image_size)
     overrides: dict = {} if stem is None else {"stem": stem}
     training.make_deterministic(seed)
-    size, classes = images.image_size, len(images.class_names)
-    network = registry.build(
-        values.model, (size, size, 3), classes, normalization=images.normalization, **overrides
-    )
-    lessons = distillation.resolve(values, network, images, chosen, seed, registry)
-    training.train(
-        network,
-        lessons.dataset,
+    shape, classes = (images.image_size, images.image_size, 3), len(images.class_names)
+    said = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
+    distillation.train(
+        values,
+        registry,
+        registry.build(values.model, shape, classes, normalization=images.normalization, **overrides),
+        images,
         chosen,
         folder,
         seed=seed,
-        settings={"model": values.model, "overrides": overrides}
-        | lessons.settings
-        | {key: values[key].value for key in ("data_dir", "train_examples", "strict")},
+        settings={**said, "overrides": overrides},
         weights=values.weights,
         checkpoint_steps=values.checkpoint_steps,
-        make_trainer=lessons.make_trainer,
-        extra_callbacks=lessons.callbacks,
     )
 
 

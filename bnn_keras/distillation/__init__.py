@@ -9,7 +9,7 @@ views, cache                     teachers that are asked once
 trainer, settings                what Keras fits, and the flags that lead to it
 """
 
-from bnn_keras.distillation.settings import Distillation, define_flags, resolve
+from bnn_keras.distillation.settings import Distillation, define_flags, resolve, train
 from bnn_keras.distillation.trainer import Distilled, Objective
 
-__all__ = ["Distillation", "Distilled", "Objective", "define_flags", "resolve"]
+__all__ = ["Distillation", "Distilled", "Objective", "define_flags", "resolve", "train"]

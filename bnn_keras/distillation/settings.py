@@ -1,12 +1,14 @@
 """The flags of distillation, and what they come to."""
 
 import dataclasses
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 from absl import flags
 
+from bnn_keras import training
 from bnn_keras.data import Dataset
 from bnn_keras.distillation import assistants, attention, cache, ensemble, sources
 from bnn_keras.distillation.panel import Panel, written_down
@@ -63,6 +65,39 @@ class Distillation:
     make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None
     callbacks: tuple[tf.keras.callbacks.Callback, ...] = ()
     settings: dict = dataclasses.field(default_factory=dict)
+
+
+def train(
+    values: flags.FlagValues,
+    zoo: sources.Zoo,
+    network: tf.keras.Model,
+    dataset: Dataset,
+    recipe: Recipe,
+    output_dir: str | os.PathLike,
+    *,
+    seed: int = 0,
+    settings: Mapping | None = None,
+    **options,
+) -> str:
+    """`bnn_keras.training.train` with the teachers that the flags name, if they name any.
+
+    Args:
+        values: with the flags of `define_flags`.
+        zoo: builds teachers that are files of weights.
+        network, dataset, recipe, output_dir, seed, settings, options: as there.
+    """
+    lessons = resolve(values, network, dataset, recipe, seed, zoo)
+    return training.train(
+        network,
+        lessons.dataset,
+        recipe,
+        output_dir,
+        seed=seed,
+        settings={**(settings or {}), **lessons.settings},
+        make_trainer=lessons.make_trainer,
+        extra_callbacks=lessons.callbacks,
+        **options,
+    )
 
 
 def resolve(
