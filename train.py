@@ -60,19 +60,11 @@ def train_once(values: flags.FlagValues, images: data.Dataset, chosen: recipe.Re
     overrides: dict = {} if stem is None else {"stem": stem}
     training.make_deterministic(seed)
     shape, classes = (images.image_size, images.image_size, 3), len(images.class_names)
+    network = registry.build(values.model, shape, classes, normalization=images.normalization, **overrides)
     said = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
-    distillation.train(
-        values,
-        registry,
-        registry.build(values.model, shape, classes, normalization=images.normalization, **overrides),
-        images,
-        chosen,
-        folder,
-        seed=seed,
-        settings={**said, "overrides": overrides},
-        weights=values.weights,
-        checkpoint_steps=values.checkpoint_steps,
-    )
+    said["overrides"] = overrides
+    options = {key: values[key].value for key in ("weights", "checkpoint_steps")}
+    distillation.train(values, registry, network, images, chosen, folder, seed=seed, settings=said, **options)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
