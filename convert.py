@@ -18,7 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from bnn_keras import cli
-from bnn_keras.deploy import job
+from bnn_keras.deploy import job, orientation
 from bnn_keras.errors import UserError
 from zoo import registry
 
@@ -35,13 +35,18 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("data_dir", None, "where TensorFlow Datasets keeps its sets", flag_values=FLAGS)
 flags.DEFINE_integer("images", 500, "compare on no more images", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_enum(
+    "orientation", orientation.UPRIGHT, orientation.ORIENTATIONS, "of the file's images", flag_values=FLAGS
+)
 
 
 def convert(values: flags.FlagValues, positional: list[str]) -> None:
     cli.no_more(positional, most=1)
     source = _source(values, positional)
-    compared, dataset = job.images(source, values.dataset, values.data_dir, values.images)
-    job.write(source, compared, dataset, values.output)
+    compared = job.images(source, values.dataset, values.data_dir, values.images)
+    if values.orientation == orientation.UPSIDE_DOWN:
+        source, compared = source.turned(), compared.turned()
+    job.write(source, compared, values.output)
 
 
 def _source(values: flags.FlagValues, positional: list[str]) -> job.Source:

@@ -39,6 +39,8 @@ _ELEMENTWISE = (
     _K.LayerNormalization,
     _K.Normalization,
     _K.PReLU,
+    layers.Bias,
+    layers.Mix,
 )
 # What goes in comes out, in another place: +1 and -1 stay +1 and -1.
 _MOVING = (

@@ -165,7 +165,7 @@ class Mix(tf.keras.layers.Layer):
 
     def call(self, inputs):
         a, b = inputs
-        return self.share * a + (1 - self.share) * b
+        return b + self.share * (a - b)
 
 
 @register

@@ -92,16 +92,18 @@ class Module:
         self.info_recoupling, self.binary, self.mix_residual = info_recoupling, binary, mix_residual
         self.conv_options = conv_options
 
-    def plain(self, x, kernel_size: int, name: str, strides: int = 1, downsample=None):
+    def plain(self, x, kernel_size: int, name: str, strides: int = 1, downsample=None, input_mean=None):
         """A module without element-wise attention.
 
         Args:
             downsample: makes the residual where it is to have another number of channels.
+            input_mean: the residual's, [batch, 1, 1, channels], if another module has it already.
         """
         residual = _residual(x, f"{name}/pool", name, strides, downsample)
         y = self.process(x, residual.shape[-1], kernel_size, name, strides)
         if self.info_recoupling:
-            y = multiply(y, self.attention(residual, y, name), f"{name}/recoupled")
+            seen = mean(residual, f"{name}/input_mean") if input_mean is None else input_mean
+            y = multiply(y, self.attention(seen, y, name), f"{name}/recoupled")
             y = shared.batch_norm(y, f"{name}/recoupled_bn")
         return tf.keras.layers.Add(name=name)([y, residual])
 
@@ -112,7 +114,7 @@ class Module:
         y = self.process(x, residual.shape[-1], kernel_size, name, strides)
         if self.info_recoupling:
             seen = residual if self.mix_residual else _pooled(x, strides, name)
-            y = multiply(y, self.attention(seen, y, name), f"{name}/recoupled")
+            y = multiply(y, self.attention(mean(seen, f"{name}/input_mean"), y, name), f"{name}/recoupled")
         y = shared.batch_norm(multiply(y, residual, f"{name}/elm"), f"{name}/elm_bn")
         return tf.keras.layers.Add(name=name)([y, residual])
 
@@ -127,9 +129,9 @@ class Module:
             x = float_conv(shared.relu(x, f"{name}/relu"), filters, kernel_size, f"{name}/conv", strides)
         return prelu(shared.batch_norm(x, f"{name}/bn"), f"{name}/prelu")
 
-    def attention(self, x, y, name: str):
-        """The squeeze-and-expand branch over the mix of x and y, [batch, 1, 1, channels]."""
-        mix = layers.Mix(name=f"{name}/mix")([mean(x, f"{name}/input_mean"), mean(y, f"{name}/output_mean")])
+    def attention(self, input_mean, y, name: str):
+        """The squeeze-and-expand branch over the mix of input and output, [batch, 1, 1, channels]."""
+        mix = layers.Mix(name=f"{name}/mix")([input_mean, mean(y, f"{name}/output_mean")])
         channels = mix.shape[-1]
         squeezed = float_conv(mix, channels // SQUEEZE, 1, f"{name}/squeeze", use_bias=True)
         squeezed = shared.relu(squeezed, f"{name}/squeeze_relu")
@@ -159,7 +161,8 @@ def mobilenet_blocks(x, widths: tuple[int, ...], elm_attention: bool, module: Mo
         if after == width:
             x = module.plain(x, 1, f"{name}_1x1")
         else:
-            halves = [module.plain(x, 1, f"{name}_1x1_{half}") for half in (1, 2)]
+            seen = mean(x, f"{name}_1x1/input_mean") if module.info_recoupling else None
+            halves = [module.plain(x, 1, f"{name}_1x1_{half}", input_mean=seen) for half in (1, 2)]
             x = tf.keras.layers.Concatenate(name=f"{name}_1x1")(halves)
     return x
 

@@ -209,6 +209,14 @@ def _adds(layer, balls, centers, apply) -> list[tf.Tensor]:
     return [radius + (len(balls) + 1) * UNIT * magnitude]
 
 
+def _mixes(layer, balls, centers, apply) -> list[tf.Tensor]:
+    a, b = balls
+    share = np.abs(layer.share.numpy())
+    other = np.abs(1 - layer.share.numpy())
+    rounding = SPARE * UNIT * (1 + share) * (a.magnitude + b.magnitude)
+    return [share * a.radius + other * b.radius + rounding]
+
+
 def _multiplies(layer, balls, centers, apply) -> list[tf.Tensor]:
     (product,) = apply(layer, lambda ball: ball.magnitude)
     return [tf.abs(product) - tf.abs(centers[0]) + (len(balls) + 1) * UNIT * tf.abs(product)]
@@ -281,6 +289,7 @@ MOVING = (
     keras.UpSampling2D,
     keras.ZeroPadding2D,
     layers.ChannelShuffle,
+    layers.Rotate180,
 )
 RULES: list[tuple[tuple[type, ...], Rule]] = [
     (MOVING, _moves),
@@ -288,7 +297,8 @@ RULES: list[tuple[tuple[type, ...], Rule]] = [
     ((keras.ReLU, keras.LeakyReLU, lq.quantizers.Quantizer), _monotone),
     ((keras.PReLU,), _slopes),
     ((keras.Activation,), _activation),
-    ((keras.Add, keras.Subtract), _adds),
+    ((keras.Add, keras.Subtract, layers.Bias), _adds),
+    ((layers.Mix,), _mixes),
     ((keras.Multiply,), _multiplies),
     ((keras.BatchNormalization, layers.Normalize), _normalizes),
     ((keras.DepthwiseConv2D, keras.Conv2D, keras.Dense), _multiplies_and_sums),

@@ -139,6 +139,8 @@ def _zeros(graph: graphs.Graph) -> int:
             scale = scale / np.sqrt(layer.moving_variance.numpy() + layer.epsilon)
             shift = beta - layer.moving_mean.numpy() * scale
             channels += 0 if np.any(shift) else layer.moving_mean.shape[0]
+        elif isinstance(layer, layers.Bias):
+            channels += 0 if np.any(layer.bias.numpy()) else layer.bias.shape[-1]
         elif getattr(layer, "use_bias", False) and not np.any(layer.bias.numpy()):
             channels += layer.bias.shape[0]
     return channels

@@ -151,7 +151,8 @@ def pack_signs(kernel: np.ndarray) -> np.ndarray:
     negative = np.moveaxis(kernel < 0, -1, 0)
     spare = -negative.shape[-1] % WORD
     negative = np.pad(negative, [(0, 0)] * 3 + [(0, spare)])
-    return np.packbits(negative, axis=-1, bitorder="little").view("<i4")
+    packed = np.packbits(negative, axis=-1, bitorder="little")
+    return np.ascontiguousarray(packed).view("<i4")
 
 
 def unpack_bits(words: np.ndarray, channels: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
 from bnn_keras import accounting, data, deploy, files, run_folder, weights
+from bnn_keras.deploy import orientation as orientations
 from bnn_keras.errors import UserError
 from bnn_keras.weights.model_file import BEST, LAST
 
@@ -29,6 +30,7 @@ class Source:
         config: of its run folder; empty for a file that is in none.
         class_names: empty if unknown.
         output: where the .tflite goes unless told otherwise.
+        orientation: of the images that the model takes.
     """
 
     model: tf.keras.Model
@@ -36,6 +38,35 @@ class Source:
     config: dict
     class_names: list[str]
     output: Path
+    orientation: str = orientations.UPRIGHT
+
+    def turned(self) -> "Source":
+        """The source for a file that takes its images upside down.
+
+        Raises:
+            UserError: the model takes them upright only.
+        """
+        model = orientations.upside_down(self.model)
+        return dataclasses.replace(self, model=model, orientation=orientations.UPSIDE_DOWN)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What a file and its model are compared on.
+
+    Args:
+        images: float32 [n, height, width, 3].
+        labels: [n], or None.
+        dataset: that they are from.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    dataset: str
+
+    def turned(self) -> "Compared":
+        """The same images upside down."""
+        return dataclasses.replace(self, images=self.images[:, ::-1, ::-1])
 
 
 def find(path: str | None, checkpoint: str = "best") -> Source:
@@ -70,15 +101,12 @@ def newest_run(runs: Path) -> Path:
     return found[-1].parent
 
 
-def images(source: Source, dataset: str | None, data_dir: str | None, limit: int) -> tuple[np.ndarray, str]:
+def images(source: Source, dataset: str | None, data_dir: str | None, limit: int) -> Compared:
     """Real images to compare on, and where they are from.
 
     Args:
         dataset, data_dir: as for training; the run's own if None.
         limit: take no more.
-
-    Returns:
-        float32 [n, height, width, 3], and the data set's name.
 
     Raises:
         UserError: the data set is absent, or its images do not fit the model.
@@ -86,14 +114,16 @@ def images(source: Source, dataset: str | None, data_dir: str | None, limit: int
     height, width = source.model.input_shape[1:3]
     dataset = dataset or source.config.get("dataset", SAMPLES)
     if dataset == SAMPLES:
-        return samples(height, width), "scikit-learn's sample photographs"
+        return Compared(samples(height, width), None, "scikit-learn's sample photographs")
     if height != width:
         raise UserError(
             f"{dataset} has square images; the model takes {height} x {width}: use --dataset={SAMPLES}."
         )
     found = data.open(dataset, data_dir or source.config.get("data_dir"), height)
-    batches = [batch.numpy() for batch, _ in found.test(32, limit=limit)]
-    return np.concatenate(batches), dataset
+    batches = [(images.numpy(), labels.numpy()) for images, labels in found.test(32, limit=limit)]
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    known = len(found.class_names) == source.model.output_shape[-1]
+    return Compared(images, labels if known else None, dataset)
 
 
 def samples(height: int, width: int, number: int = SAMPLE_IMAGES) -> np.ndarray:
@@ -110,7 +140,7 @@ def samples(height: int, width: int, number: int = SAMPLE_IMAGES) -> np.ndarray:
     return np.stack(pieces).astype(np.float32)
 
 
-def write(source: Source, compared: np.ndarray, dataset: str, output: str | None) -> Path:
+def write(source: Source, compared: Compared, output: str | None) -> Path:
     """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
 
     Raises:
@@ -120,9 +150,9 @@ def write(source: Source, compared: np.ndarray, dataset: str, output: str | None
     if path.suffix != ".tflite":
         raise UserError(f"The output is a file that ends in .tflite. Received: {path}.")
     print(f"converting {source.path} ({source.model.name})")
-    flatbuffer, report = deploy.convert(source.model, compared)
+    flatbuffer, report = deploy.convert(source.model, compared.images, compared.labels)
     print("\n".join(deploy.lines(report)))
-    manifest = json.dumps(_manifest(source, path, flatbuffer, report, dataset), indent=2) + "\n"
+    manifest = json.dumps(_manifest(source, path, flatbuffer, report, compared.dataset), indent=2) + "\n"
     with files.replacing(path) as tflite, files.replacing(path.with_suffix(".json")) as beside:
         tflite.write_bytes(flatbuffer)
         beside.write_text(manifest, encoding="utf-8")
@@ -147,6 +177,7 @@ def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Repo
             "type": "float32",
             "channels": "RGB",
             "value_range": [0, 255],
+            "orientation": source.orientation,
             "dataset": config.get("dataset"),
             "kind": config.get("kind"),
         },
@@ -165,6 +196,7 @@ def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Repo
             "flops": counts.flops,
             "ops": counts.ops,
         },
+        "hardened": None if report.hardening is None else dataclasses.asdict(report.hardening),
         "verified": {
             "binary_layers": len(report.layers),
             "tensors_compared": len(report.taps),

@@ -19,6 +19,7 @@ from bnn_keras.deploy import binary, conversion
 from bnn_keras.deploy.balls import Ball, Layer64, input_of
 from bnn_keras.deploy.constants import Constants, count
 from bnn_keras.deploy.flatbuffer import BCONV, Flatbuffer
+from bnn_keras.deploy.hardening import Hardening
 from bnn_keras.errors import UserError
 
 # With a radius above this share of a tensor's spread a value is left open.
@@ -66,6 +67,7 @@ class Report:
     constants: Constants
     images: int
     exceptions: list[OtherClass]
+    hardening: Hardening | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -79,7 +81,8 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
     """Compare a file with the model that it was converted from.
 
     Args:
-        model: the untouched training model.
+        model: the untouched training model; one with progressive kernels behind their hard sign
+            (`bnn_keras.deploy.hardening`).
         flatbuffer: bytes that `bnn_keras.deploy.convert` made of it.
         images: float32 [n, height, width, channels], as the model takes them; real ones.
 
@@ -237,6 +240,7 @@ def lines(report: Report) -> list[str]:
     worst = max(report.taps, key=lambda tap: tap.ratio)
     sizes = report.constants
     found = [
+        *([report.hardening.sentence] if report.hardening else []),
         f"binary: {len(binary_layers)} of {len(report.layers)} binary layers are {BCONV}, bit by bit",
         f"same function: {len(report.taps)} tensors, each stage fed the file's own input, differ by at most "
         f"{worst.ratio:.2f} of what rounding explains ({worst.name}); "
