@@ -59,12 +59,16 @@ class StopAtNaN(tf.keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            optimizer = self.model.optimizer
-            raise UserError(
-                f"The loss is {logs['loss']} in step {int(optimizer.iterations)} at the learning rate "
-                f"{float(optimizer.learning_rate):g}: start again in another --output_dir with a lower "
-                f"--learning_rate."
-            )
+            raise not_a_number(f"The loss is {logs['loss']}", self.model.optimizer)
+
+
+def not_a_number(what: str, optimizer: tf.keras.optimizers.Optimizer) -> UserError:
+    """The error for a training that went astray in the step that was just taken."""
+    step, rate = int(optimizer.iterations.numpy()), float(optimizer.learning_rate.numpy())
+    return UserError(
+        f"{what} in step {step} at the learning rate {rate:g}; what was saved before is kept: start again "
+        f"in another --output_dir with a lower --learning_rate."
+    )
 
 
 class ProgressBar(tf.keras.callbacks.Callback):

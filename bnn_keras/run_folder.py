@@ -1,22 +1,24 @@
 """The folder of a training run: its files, its settings, and whose run it is."""
 
+import contextlib
 import csv
 import dataclasses
+import fcntl
 import importlib.metadata
 import io
 import json
 import platform
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import bnn_keras
 from bnn_keras import files
 from bnn_keras.errors import UserError
 
-# Settings that say how a run is carried out; another value gives the same weights.
-NEUTRAL = ("data_dir", "strict", "checkpoint_steps", "environment")
+# Settings that say how a run is carried out; it can be resumed with other values.
+NEUTRAL = ("data_dir", "strict", "checkpoint_steps", "replicas", "environment")
 PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "numpy")
 
 
@@ -112,7 +114,6 @@ class RunFolder:
         config = json.loads(json.dumps({**config, "environment": environment()}))
         if self.config.is_file():
             _check_same(self.path, _decisive(self.read_config()), _decisive(config))
-            self._remove_partial_files()
             return
         with files.writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -123,6 +124,23 @@ class RunFolder:
                 f"it holds {strangers[0]!r}; choose another --output_dir."
             )
         files.write_text(self.config, json.dumps(config, indent=2) + "\n")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from training in this folder; forget what a killed one left half.
+
+        Raises:
+            UserError: another process is training here.
+        """
+        with files.writing(self.config), open(self.config, "r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"Another process is training in {self.path}: wait for it or choose another --output_dir."
+                ) from None
+            self._remove_partial_files()
+            yield
 
     def _remove_partial_files(self) -> None:
         """A killed process leaves what it was writing."""

@@ -22,19 +22,30 @@ def test_workers_together_see_what_one_sees(skip):
             np.testing.assert_array_equal(np.concatenate(together), alone)
 
 
-def test_held_out_images_are_shared_out_down_to_the_last():
+@pytest.mark.parametrize(
+    ("limit", "sizes"),
+    [
+        (110, [[25, 25, 5], [25, 25, 5]]),
+        (131, [[25, 25, 16], [25, 25, 15]]),
+        # 25 a batch would leave nothing to the second worker's third one.
+        (101, [[26, 25], [26, 24]]),
+    ],
+)
+def test_held_out_images_are_dealt_out_down_to_the_last(limit, sizes):
     digits = data.open("digits")
-    for limit, sizes in {110: [[25, 25, 10], [25, 25]], 130: [[25, 25, 25], [25, 25, 5]]}.items():
-        parts = [digits.test(50, limit, part=(i, 2)) for i in range(2)]
-        assert [[len(labels) for _, labels in part] for part in parts] == sizes
-        assert [part.cardinality() for part in parts] == [len(of_part) for of_part in sizes]
-        labels = np.concatenate([batch for part in parts for _, batch in read(part)])
-        expected = np.concatenate([batch for _, batch in read(digits.test(50, limit))])
-        np.testing.assert_array_equal(np.sort(labels), np.sort(expected))
+    parts = [digits.test(50, limit, part=(i, 2)) for i in range(2)]
+    assert [[len(labels) for _, labels in part] for part in parts] == sizes
+    assert [int(part.cardinality()) for part in parts] == [len(sizes[0])] * 2
+    (whole,) = read(digits.test(limit, limit))
+    for i, part in enumerate(parts):
+        for dealt, alone in zip(zip(*read(part), strict=True), whole, strict=True):
+            np.testing.assert_array_equal(np.concatenate(dealt), alone[i::2])
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused():
+def test_what_cannot_be_shared_out_is_refused():
     digits = data.open("digits")
     for batches in (lambda: digits.train(16, 0, 0, part=(0, 3)), lambda: digits.test(16, part=(0, 3))):
-        with pytest.raises(UserError, match=r"multiple of the 3 workers. Received: 16"):
+        with pytest.raises(UserError, match=r"multiple of the 3 parts. Received: 16"):
             batches()
+    with pytest.raises(UserError, match="2 held-out examples do not suffice for 3 parts"):
+        digits.test(30, limit=2, part=(0, 3))

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnn_keras import data, flips, layers, objective, quantizers, run_folder, training
+from bnn_keras import data, flips, layers, objective, quantizers, run, run_folder, training
 from bnn_keras.errors import UserError
-from bnn_keras.recipe import DIGITS, PHOTOGRAPHS, SMALL, Recipe, choose, choose_stem
+from bnn_keras.recipe import Recipe
 from tests.networks import binary_conv
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def test_a_run_leaves_everything(finished):
     assert list(folder.tensorboard.iterdir())
     assert {p.name for p in folder.pictures.iterdir()} == {"curves.png", "flips.png"}
     page = folder.report.read_text()
-    assert page.count("data:image/png;base64,") == 2 and "http" not in page
+    assert "Flips of binary weights" in page and "Sample predictions" in page
     assert len(list(folder.checkpoints.glob("*.index"))) == 2
     assert not list(folder.path.rglob("*.partial*"))
 
@@ -143,9 +143,9 @@ def test_a_network_for_other_images_is_refused(tmp_path):
     ("change", "sentence"),
     [
         ({"batch_size": 65}, "batch size must be from 1 to 64"),
-        ({"epochs": 0}, "epochs must be at least 1. Received: 0"),
-        ({"learning_rate": -1.0}, "learning rate must be a positive number. Received: -1.0"),
-        ({"optimizer": "lamb"}, "optimizer 'lamb'; valid: adam, radam, sgd"),
+        ({"epochs": 0}, "epochs must be a whole number from 1 up. Received: 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be a number above 0. Received: -1.0"),
+        ({"optimizer": "lamb"}, "optimizer must be one of adam, .*radam.* Received: 'lamb'"),
     ],
 )
 def test_impossible_recipes_are_refused_before_anything_is_written(tmp_path, change, sentence):
@@ -219,13 +219,12 @@ class Stop(tf.keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def test_the_temperature_falls_from_where_the_run_began_also_when_resumed(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(Recipe, "temperature_decay", 0.5, raising=False)
-    recipe = RECIPE.replace(epochs=4)
+def test_the_temperature_falls_from_where_the_run_began_also_when_resumed(tmp_path, capsys):
+    recipe = RECIPE.replace(epochs=4, temperature_decay=0.5)
     source = progressive()
     for quantizer in quantizers.progressive(source):
         quantizer.temperature.assign(0.5)
-    training.save_model(source, tmp_path / "cooler.keras")
+    run.save_model(source, tmp_path / "cooler.keras")
     options = {"weights": tmp_path / "cooler.keras", "checkpoint_steps": 1}
     with pytest.raises(KeyboardInterrupt):
         training.train(progressive(), digits(), recipe, tmp_path / "run", extra_callbacks=[Stop()], **options)
@@ -286,9 +285,8 @@ def test_labels_may_be_classes_or_shares():
     assert [metric.name for metric in objective.metrics(5)] == ["accuracy"]
 
 
-def test_smoothed_labels_are_trained_on_and_whole_ones_held_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(Recipe, "label_smoothing", 1.0, raising=False)
-    train(tmp_path / "run", RECIPE.replace(epochs=1, learning_rate=1e-9))
+def test_smoothed_labels_are_trained_on_and_whole_ones_held_out(tmp_path):
+    train(tmp_path / "run", RECIPE.replace(epochs=1, learning_rate=1e-9, label_smoothing=1.0))
     (row,) = rows(tmp_path / "run" / "history.csv")
     # All the same for every class: the argmax is the first one, and no label is left.
     training.make_deterministic(3)
@@ -418,27 +416,6 @@ def test_an_output_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"Cannot write .*file"):
         train(tmp_path / "file" / "run")
-
-
-def test_recipes_by_data():
-    paper = Recipe(120, 64, "radam", 0.002)
-    assert choose("imagenet2012", "photographs", paper) == paper
-    assert choose("digits", "digits", paper) == DIGITS
-    assert choose("cifar10", "small", paper) == SMALL
-    assert choose("folder:flowers", "photographs", paper) == PHOTOGRAPHS
-    assert [choose_stem("small", 32), choose_stem("photographs", 224), choose_stem("digits", 32)] == [
-        "thumbnail",
-        None,
-        None,
-    ]
-
-
-def test_another_number_of_epochs_scales_the_warmup_and_drops_the_tail():
-    recipe = Recipe(150, 96, "adam", 0.003, warmup_epochs=5, tail_epochs=20, tail_learning_rate=3e-6)
-    assert recipe.override(epochs=30).warmup_epochs == 1
-    assert recipe.override(epochs=30).all_epochs == 30
-    assert recipe.override(epochs=None, batch_size=None) == recipe
-    assert recipe.override(batch_size=8).all_epochs == 170
 
 
 def test_default_folder_names():
