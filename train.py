@@ -7,6 +7,7 @@ The same command again resumes a run that was stopped. Flags that are not given 
 paper's on ImageNet, one that suits the data elsewhere, or --recipe=NAME|FILE.toml.
 """
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -50,7 +51,9 @@ def train(values: flags.FlagValues, positional: list[str]) -> None:
         values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
     )
     default = registry.recipe(values.model, images.name, images.kind, values.recipe)
-    one = partial(train_once, values, images, recipe.resolve(values, default))
+    chosen = recipe.resolve(values, default)
+    images = dataclasses.replace(images, augmentation=data.Augmentation.of(chosen))
+    one = partial(train_once, values, images, chosen)
     folder = values.output_dir or run_folder.default(values.model, images.name)
     seeds.run(one, values.seed, values.seeds, folder)
 
