@@ -278,7 +278,7 @@ def test_flip_charts_show_the_table(written):
 
 def test_drawing_is_repeatable_and_has_two_themes():
     """Dollar signs would begin a formula, and an unfinished one would be an error."""
-    chart = charts.Chart("a $ b_{", [charts.Line("x $\\frac{", [1, 2], [float("nan"), 2])], counts=True)
+    chart = charts.Chart("a $ b_{", [charts.Line("x $\\frac{", [1, 2], [float("nan"), 2])], y_scale="counts")
     light = charts.svg(chart, charts.LIGHT)
     assert light == charts.svg(chart, charts.LIGHT) != charts.svg(chart, charts.DARK)
     assert chart.description() == "a $ b_{ by epoch. x $\\frac{: 2 at 2, 2 at 2, between 2 and 2."
@@ -354,13 +354,13 @@ def test_the_door_draws_the_flips_of_several_runs(written, images, tmp_path, cap
     assert chunks(output.read_bytes())[-1] == b"IEND"
     tables = {folder.path.name: Table(folder.flips, ()) for folder in (written, other)}
     first, last = flip_charts.compared(tables)
-    assert [chart.title for chart in first][3:] == [
-        "first: 95th percentile",
-        "first: 99th percentile",
-        "first: maximum",
-    ]
+    stable = [float(row["stable"]) for row in tables["two"].rows if row["kernel"] == "block0/conv"]
+    np.testing.assert_allclose(first[0].lines[1].y, [100 - 100 * share for share in stable])
+    assert [chart.title for chart in first] == ["first: flipped at all", "first: one", "first: two"]
     assert [line.label for line in last[0].lines] == ["one", "two"]
-    assert [len(line.x) for line in last[0].lines] == [3, 2]
+    assert [len(line.x) for line in last[0].lines] == [3, 2] == [len(chart.lines[0].x) for chart in last[1:]]
+    tops = {chart.y_top for chart in last[1:]}
+    assert len(tops) == 1 and tops.pop() > max(max(line.y) for chart in last[1:] for line in chart.lines)
 
 
 def refused(capsys, *words):

@@ -9,10 +9,11 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
 PANEL = (4.6, 3.1)  # inches
 CYCLE = 6  # colours before they repeat
+CROWD = 4  # lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,14 +86,16 @@ class Chart:
         title: above it.
         lines: in the order of the legend.
         x_label, y_label: of the axes.
-        counts: whether y counts something; the axis is then logarithmic above 1 and begins at 0.
+        y_scale: "linear", "log", or "counts": from 0 on, logarithmic above 1.
+        y_top: end of the axis, for charts that are to be compared; None is the lines' own.
     """
 
     title: str
     lines: Sequence[Line]
     x_label: str = "epoch"
     y_label: str = ""
-    counts: bool = False
+    y_scale: str = "linear"
+    y_top: float | None = None
 
     def description(self) -> str:
         """The chart in words."""
@@ -143,15 +146,24 @@ def _draw(axes: Axes, chart: Chart, theme: Theme) -> None:
         marker = "." if len(line.x) < 40 else ""
         color = _color(line, theme)
         axes.plot(line.x, line.y, line.style, color=color, label=line.label, marker=marker, linewidth=1.8)
-    axes.set(title=chart.title, xlabel=chart.x_label, ylabel=chart.y_label)
-    if chart.counts:
+    axes.set_title(chart.title, fontsize="medium")
+    axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+    if chart.y_scale == "counts":
         axes.set_yscale("symlog", linthresh=1)
+        axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5)))
+        axes.set_ylim(bottom=-0.1, top=chart.y_top)
+    else:
+        axes.set_yscale(chart.y_scale)
+        axes.set_ylim(top=chart.y_top)
+    if chart.y_scale != "linear":
+        # The default writes powers as formulas.
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set_ylim(bottom=-0.1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
     if any(line.label for line in chart.lines):
-        axes.legend(frameon=False, fontsize="small", handlelength=3.5)
+        # Many lines leave no free corner.
+        beside: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(chart.lines) > CROWD else {}
+        axes.legend(frameon=False, fontsize="small", handlelength=3.5, **beside)
 
 
 def _color(line: Line, theme: Theme):

@@ -15,22 +15,25 @@ def of(table: Table) -> list[Chart]:
     Args:
         table: a run's flips.csv.
     """
-    return [_chart(f"Flips: {place}, {kernel}", _percentiles(table, kernel)) for place, kernel in ends(table)]
+    return [
+        _counts(f"Flips: {place}, {kernel}", _percentiles(table, kernel)) for place, kernel in ends(table)
+    ]
 
 
 def compared(tables: Mapping[str, Table]) -> list[list[Chart]]:
-    """The first and the last kernel in a row each, a chart for each percentile, a line for each run.
+    """The first and the last kernel in a row each: what flipped at all, then run by run the percentiles.
 
     Args:
         tables: flips.csv of runs of the same network, by what the runs are to be called.
     """
-    return [
-        [
-            _chart(f"{place}: {_ordinal(percentile)}", _runs(tables, kernel, percentile))
-            for percentile in flips.PERCENTILES
-        ]
-        for place, kernel in ends(next(iter(tables.values())))
-    ]
+    rows = []
+    for place, kernel in ends(next(iter(tables.values()))):
+        percentiles = {run: _percentiles(table, kernel) for run, table in tables.items()}
+        top = 1.2 * max(max(line.y) for lines in percentiles.values() for line in lines)
+        unstable = [_unstable(i, run, table, kernel) for i, (run, table) in enumerate(tables.items())]
+        shares = Chart(f"{place}: flipped at all", unstable, y_label="% of the weights", y_scale="log")
+        rows.append([shares, *(_counts(f"{place}: {run}", lines, top) for run, lines in percentiles.items())])
+    return rows
 
 
 def ends(table: Table) -> list[tuple[str, str]]:
@@ -44,29 +47,28 @@ def kernels_of(table: Table) -> list[str]:
     return list(dict.fromkeys(row["kernel"] for row in table.rows))
 
 
-def _chart(title: str, lines: list[Line]) -> Chart:
-    return Chart(title, lines, y_label="flips of a weight in an epoch", counts=True)
+def _counts(title: str, lines: list[Line], top: float | None = None) -> Chart:
+    return Chart(title, lines, y_label="flips of a weight in an epoch", y_scale="counts", y_top=top)
 
 
 def _percentiles(table: Table, kernel: str) -> list[Line]:
     last = len(flips.PERCENTILES) - 1
     return [
-        Line(_ordinal(percentile), *_values(table, kernel, percentile), shade=i / last)
+        Line(_ordinal(percentile), *_values(table, kernel, f"p{percentile}"), shade=i / last)
         for i, percentile in enumerate(flips.PERCENTILES)
     ]
 
 
-def _runs(tables: Mapping[str, Table], kernel: str, percentile: int) -> list[Line]:
-    return [
-        Line(run, *_values(table, kernel, percentile), style=STYLES[i % len(STYLES)], color=i)
-        for i, (run, table) in enumerate(tables.items())
-    ]
+def _unstable(number: int, run: str, table: Table, kernel: str) -> Line:
+    epochs, stable = _values(table, kernel, "stable")
+    shares = [100 * (1 - share) for share in stable]
+    return Line(run, epochs, shares, style=STYLES[number % len(STYLES)], color=number)
 
 
 def _ordinal(percentile: int) -> str:
     return "maximum" if percentile == 100 else f"{percentile}th percentile"
 
 
-def _values(table: Table, kernel: str, percentile: int) -> tuple[list[float], list[float]]:
+def _values(table: Table, kernel: str, column: str) -> tuple[list[float], list[float]]:
     rows = [row for row in table.rows if row["kernel"] == kernel]
-    return [float(row["epoch"]) for row in rows], [float(row[f"p{percentile}"]) for row in rows]
+    return [float(row["epoch"]) for row in rows], [float(row[column]) for row in rows]

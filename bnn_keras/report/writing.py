@@ -66,7 +66,7 @@ def _duration(seconds: float) -> str:
 
 
 def _curves(drawn: list[charts.Chart], published: bool) -> str:
-    said = "Dotted: the authors' own run on ImageNet, from their released logs."
+    said = "The authors' lines are their own run on ImageNet, from their released logs."
     return page.section("Curves", *([page.paragraph(said)] if published else []), page.figures(drawn))
 
 
@@ -115,7 +115,7 @@ def _accounting(profile: accounting.Profile) -> str:
     stages = {
         row.stage: [other for other in profile.rows if other.stage == row.stage] for row in profile.rows
     }
-    sums = [(name, *_sums(rows)) for name, rows in [*stages.items(), ("all", profile.rows)]]
+    sums = {name: _sums(rows) for name, rows in {**stages, "all": profile.rows}.items()}
     return page.section(
         "Size and operations",
         page.paragraph(
@@ -127,7 +127,7 @@ def _accounting(profile: accounting.Profile) -> str:
             ("stage", "parameters", "binary", "KiB", "BOPs", "FLOPs"),
             [
                 (name, f"{params:,}", f"{binary:,}", f"{bits / 8 / 1024:,.1f}", f"{bops:,}", f"{flops:,}")
-                for name, params, binary, bits, bops, flops in sums
+                for name, (params, binary, bits, bops, flops) in sums.items()
                 if params or bops or flops
             ],
         ),
