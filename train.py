@@ -14,7 +14,7 @@ from functools import partial
 
 from absl import flags
 
-from bnn_keras import cli, data, distillation, recipe, run_folder, seeds, training
+from bnn_keras import cli, data, distillation, distribution, recipe, run_folder, seeds, training
 from zoo import recipes, registry
 
 FLAGS = flags.FlagValues()
@@ -28,6 +28,7 @@ _string("data_dir", None, "where TensorFlow Datasets keeps its sets")
 _string("recipe", None, "NAME (--list_recipes names them) or FILE.toml; the network's own if not given")
 recipe.define_flags(FLAGS)
 distillation.define_flags(FLAGS)
+distribution.define_flags(FLAGS)
 _integer("image_size", None, "edge in pixels; the data set's if not given")
 _string("stem", None, "grouped, conv7x7 or thumbnail; by data set and image size if not given")
 _integer("seed", 0, "of weights, order and augmentation")
@@ -46,26 +47,26 @@ def train(values: flags.FlagValues, positional: list[str]) -> None:
     if values.list_models or values.list_recipes:
         print("\n".join(registry.list_models() if values.list_models else recipes.list_recipes()))
         return
+    one = partial(train_once, values, distribution.strategy(values.strategy))  # before any operation
     registry.recipe(values.model, chosen=values.recipe)  # unknown names come out before the data do
     images = data.open(
         values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
     )
-    default = registry.recipe(values.model, images.name, images.kind, values.recipe)
-    chosen = recipe.resolve(values, default)
+    chosen = recipe.resolve(values, registry.recipe(values.model, images.name, images.kind, values.recipe))
     images = dataclasses.replace(images, augmentation=data.Augmentation.of(chosen))
-    one = partial(train_once, values, images, chosen)
     folder = values.output_dir or run_folder.default(values.model, images.name)
-    seeds.run(one, values.seed, values.seeds, folder)
+    seeds.run(partial(one, images, chosen), values.seed, values.seeds, folder)
 
 
-def train_once(values: flags.FlagValues, images: data.Dataset, chosen: recipe.Recipe, seed: int, folder):
+def train_once(values, strategy, images: data.Dataset, chosen: recipe.Recipe, seed: int, folder) -> None:
     stem = values.stem or recipe.choose_stem(images.kind, images.image_size)
-    overrides: dict = {} if stem is None else {"stem": stem}
+    changes: dict = {} if stem is None else {"stem": stem}
     training.make_deterministic(seed)
     shape, classes = (images.image_size, images.image_size, 3), len(images.class_names)
-    network = registry.build(values.model, shape, classes, normalization=images.normalization, **overrides)
+    with strategy.scope():
+        network = registry.build(values.model, shape, classes, normalization=images.normalization, **changes)
     said = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
-    said["overrides"] = overrides
+    said["overrides"] = changes
     options = {key: values[key].value for key in ("weights", "checkpoint_steps")}
     distillation.train(values, registry, network, images, chosen, folder, seed=seed, settings=said, **options)
 

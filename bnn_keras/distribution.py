@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
+from absl import flags
 
 from bnn_keras.errors import UserError, one_of
 
@@ -15,16 +16,25 @@ STRATEGIES = ("none", "mirrored", "multiworker")
 CLUSTER = "TF_CONFIG"
 
 
-def strategy(name: str) -> tf.distribute.Strategy:
+def define_flags(values: flags.FlagValues) -> None:
+    """Define --strategy."""
+    meaning = f"none, mirrored or multiworker; multiworker where {CLUSTER} is set, else none, if not given"
+    flags.DEFINE_string("strategy", None, meaning, flag_values=values)
+
+
+def strategy(name: str | None) -> tf.distribute.Strategy:
     """The strategy in whose scope a network is built; to be called before any TensorFlow operation.
 
     Args:
         name: "none" is one device, "mirrored" all GPUs of this machine, "multiworker" the workers
-            that the environment variable TF_CONFIG lists, this process being one of them.
+            that the environment variable TF_CONFIG lists, this process being one of them. None is
+            "multiworker" where that is set, and "none" elsewhere.
 
     Raises:
         UserError: an unknown name, or no cluster in TF_CONFIG.
     """
+    if name is None:
+        name = "multiworker" if CLUSTER in os.environ else "none"
     if name not in STRATEGIES:
         raise one_of("strategy", name, STRATEGIES)
     if name == "mirrored":
