@@ -65,7 +65,8 @@ class Run:
         with self.strategy.scope():
             self.trainer = _compiled(make_trainer(network), recipe, self.steps)
         # Keras makes the metrics' variables with the first batch, and a checkpoint needs them before.
-        self.trainer.evaluate(self._held_out(limit=self.strategy.num_replicas_in_sync), steps=1, verbose=0)
+        limit = self.strategy.num_replicas_in_sync
+        held_out = self.trainer.evaluate(self._held_out(limit), steps=1, verbose=0, return_dict=True)
         self.progressive = quantizers.progressive(network)
         self.position = _Position(len(self.progressive))
         self.flips = flips.FlipCounter(network, self.steps)
@@ -82,7 +83,7 @@ class Run:
             max_to_keep=KEEP_CHECKPOINTS,
         )
         columns = ["epoch", *self.settings(), *(m.name for m in self.trainer.metrics)]
-        columns += [f"val_{m.name}" for m in self.trainer.metrics] + ["seconds"]
+        columns += [f"val_{name}" for name in held_out] + ["seconds"]
         self.history = Table(folder.history, columns)
         self.flip_table = Table(folder.flips, flips.COLUMNS)
 
