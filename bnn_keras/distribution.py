@@ -17,9 +17,11 @@ CLUSTER = "TF_CONFIG"
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Define --strategy."""
+    """Define --strategy and --sync_batch_norm."""
     meaning = f"none, mirrored or multiworker; multiworker where {CLUSTER} is set, else none, if not given"
     flags.DEFINE_string("strategy", None, meaning, flag_values=values)
+    meaning = "BatchNorm over the images of all replicas instead of each one's own"
+    flags.DEFINE_boolean("sync_batch_norm", False, meaning, flag_values=values)
 
 
 def strategy(name: str | None) -> tf.distribute.Strategy:
@@ -81,6 +83,19 @@ def place_to_write(strategy: tf.distribute.Strategy, path: Path) -> Iterator[Pat
         return
     with tempfile.TemporaryDirectory(prefix="bnn_keras_worker") as folder:
         yield Path(folder) / path.name
+
+
+def synchronize_batch_norm(network: tf.keras.Model) -> None:
+    """Make every BatchNorm take its statistics over the images of all replicas.
+
+    It is how a network is trained, not what it is: its config and its saved file are the same.
+    """
+    if network.distribute_strategy.num_replicas_in_sync == 1:
+        return
+    for layer in network.submodules:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            # The fused operation knows nothing of replicas.
+            layer.synchronized, layer.fused = True, False
 
 
 def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:

@@ -42,6 +42,7 @@ def train(
     settings: Mapping | None = None,
     weights: str | os.PathLike | None = None,
     checkpoint_steps: int = CHECKPOINT_STEPS,
+    sync_batch_norm: bool = False,
     extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None,
 ) -> str:
@@ -64,6 +65,7 @@ def train(
         settings: what else made the network, written to config.json.
         weights: a checkpoint to start from; a classifier of other classes starts anew.
         checkpoint_steps: iterations between checkpoints; each epoch ends with one too.
+        sync_batch_norm: take BatchNorm's statistics over the images of all replicas.
         extra_callbacks: Keras callbacks of the caller's own.
         make_trainer: from the network to the model that is compiled and fitted, for another
             `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded like
@@ -89,7 +91,10 @@ def train(
         "weights": None if weights is None else os.fspath(weights),
         "checkpoint_steps": checkpoint_steps,
         "replicas": network.distribute_strategy.num_replicas_in_sync,
+        "sync_batch_norm": sync_batch_norm,
     }
+    if sync_batch_norm:
+        distribution.synchronize_batch_norm(network)
     home = RunFolder(Path(output_dir))
     with distribution.place_to_write(network.distribute_strategy, home.path) as place:
         folder = RunFolder(place)
