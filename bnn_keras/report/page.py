@@ -88,8 +88,9 @@ def table(
     head = line(headings, 'th scope="col"')
     body = "\n".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    label = escaped(caption or ", ".join(map(str, headings)))
     return (
-        f'<div class="wide" tabindex="0"><table>{title}<thead><tr>{head}</tr></thead>\n'
+        f'<div class="wide" role="region" aria-label="{label}" tabindex="0"><table>{title}<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
