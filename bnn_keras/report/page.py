@@ -90,7 +90,8 @@ def table(
     title = f"<caption>{escaped(caption)}</caption>" if caption else ""
     label = escaped(caption or ", ".join(map(str, headings)))
     return (
-        f'<div class="wide" role="region" aria-label="{label}" tabindex="0"><table>{title}<thead><tr>{head}</tr></thead>\n'
+        f'<div class="wide" role="region" aria-label="{label}" tabindex="0"><table>{title}'
+        f"<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
