@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn_keras import data, distribution, launch
+from bnn_keras import data, distribution, launch, run_folder
 from bnn_keras.errors import UserError
+from tests import small_run
 
 ROOT = Path(__file__).parents[1]
 
@@ -196,3 +197,62 @@ def wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+SGD = small_run.RECIPE.replace(optimizer="sgd", learning_rate=0.1)
+
+
+def train_together(folder, *options):
+    """A run of two workers on this machine."""
+    program = ROOT / "tests" / "small_run.py"
+    words = ["--optimizer=sgd", "--learning_rate=0.1", "--checkpoint_steps=2", *options]
+    command = ["launch", "--workers=2", "--", str(program), f"--output_dir={folder}", *words]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        assert launch.main(command) == 0
+    return run_folder.RunFolder(folder)
+
+
+def numbers(path, *columns):
+    return np.array([[float(row[column]) for column in columns] for row in small_run.rows(path)])
+
+
+def test_two_workers_of_which_one_is_killed_train_as_one_alone(tmp_path, capfd):
+    """Steps, history and flips are those of one process that was left alone."""
+    together = train_together(tmp_path / "together", "--sync_batch_norm", "--kill=1:7")
+    shown = capfd.readouterr().out
+    assert "worker 1 was killed by SIGKILL; all start again\n" in shown
+    assert "resuming at epoch 2, step 2 (global step 6)" in shown
+    alone = run_folder.RunFolder(tmp_path / "alone")
+    small_run.train(alone.path, SGD)
+    # The same sums in another order.
+    for columns, tolerance in ((("loss", "accuracy", "learning_rate"), 1e-4), (("val_loss",), 0.02)):
+        ours, expected = (numbers(folder.history, *columns) for folder in (together, alone))
+        np.testing.assert_allclose(ours, expected, rtol=tolerance)
+    flips = numbers(together.flips, "mean", "stable", "p99", "p100")
+    np.testing.assert_array_equal(flips, numbers(alone.flips, "mean", "stable", "p99", "p100"))
+    assert flips[:, 0].min() > 0
+    names = [{path.name for path in folder.path.iterdir()} for folder in (together, alone)]
+    assert names[0] == names[1]
+    assert together.read_config()["replicas"] == 2
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("options", [["--sync_batch_norm"], []], ids=["synchronized", "apart"])
+def test_killed_again_and_again_two_workers_end_where_an_undisturbed_run_does(options, tmp_path):
+    options = ["--epochs=3", *options]
+    whole = train_together(tmp_path / "whole", *options)
+    killed = train_together(tmp_path / "killed", "--kill=0:1,1:3,0:4,1:8,0:11,1:12", *options)
+    assert len(list(tmp_path.glob("killed.killed-*"))) == 6
+    assert killed.flips.read_text() == whole.flips.read_text()
+    ours, expected = (small_run.rows(folder.history, but=["seconds"]) for folder in (killed, whole))
+    for row, other in zip(ours, expected, strict=True):
+        for column in ("epoch", "loss", "accuracy", "val_accuracy"):
+            assert row[column] == other[column]
+    weights = zip(*(small_run.weights_of(folder.last_model) for folder in (killed, whole)), strict=True)
+    for name, (a, b) in zip([w.name for w in small_run.network().weights], weights, strict=True):
+        if "moving" in name and "--sync_batch_norm" not in options:
+            # Each worker's own, of which a checkpoint keeps the mean.
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(a, b)

@@ -1,6 +1,6 @@
 """A run: what it leaves, what it refuses, and that a killed one ends like an undisturbed one."""
 
-import csv
+import os
 import resource
 import signal
 import subprocess
@@ -11,52 +11,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnn_keras import data, flips, layers, objective, quantizers, run, run_folder, training
+from bnn_keras import flips, objective, quantizers, run, run_folder, training
 from bnn_keras.errors import UserError
-from bnn_keras.recipe import Recipe
+from tests import small_run
 from tests.networks import binary_conv
+from tests.small_run import RECIPE, digits, rows, train, weights_of
 
 ROOT = Path(__file__).parents[1]
-RECIPE = Recipe(epochs=2, batch_size=16, optimizer="radam", learning_rate=0.01)
-
-
-def digits(train_examples=64):
-    return data.open("digits", train_examples=train_examples)
-
-
-def tiny(classes=10, convolution=layers.binary_conv):
-    image = tf.keras.Input((32, 32, 3))
-    x = tf.keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
-    x = tf.keras.layers.Conv2D(16, 3, strides=4, padding="same", name="stem")(x)
-    for i in range(2):
-        x = tf.keras.layers.BatchNormalization(momentum=0.5, name=f"block{i}/bn")(x)
-        x = convolution(32, 3, strides=2, name=f"block{i}/conv")(x)
-    x = tf.keras.layers.BatchNormalization(momentum=0.5, name="bn")(x)
-    x = tf.keras.layers.GlobalAveragePooling2D()(x)
-    return tf.keras.Model(image, tf.keras.layers.Dense(classes, name="head")(x), name="tiny")
-
-
-def train(folder, recipe=RECIPE, **options):
-    training.make_deterministic(3)
-    network = tiny()
-    training.train(network, digits(), recipe, folder, seed=3, **options)
-    return network
-
-
-def weights_of(path):
-    return tf.keras.models.load_model(path, compile=False).get_weights()
-
-
-def rows(path, but=()):
-    with open(path, newline="") as file:
-        return [{k: v for k, v in row.items() if k not in but} for row in csv.DictReader(file)]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run, and what its network computes."""
     folder = run_folder.RunFolder(tmp_path_factory.mktemp("runs") / "finished")
-    return folder, train(folder.path, settings={"model": "tiny"})
+    return folder, train(folder.path)
 
 
 def test_a_run_leaves_everything(finished):
@@ -99,7 +67,7 @@ def test_the_last_line_says_what_was_reached_and_how_to_convert(finished, capsys
 def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     folder, _ = finished
     before = {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")}
-    train(folder.path, settings={"model": "tiny"})
+    train(folder.path)
     assert f"is finished: {folder.finished.read_text().strip()}" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")} == before
 
@@ -117,7 +85,7 @@ def test_the_folder_of_another_run_is_refused(finished, change):
     ((key, value),) = change.items()
     there = getattr(RECIPE, key)
     with pytest.raises(UserError, match=f"its {key} is {there}, asked for is {value}"):
-        train(folder.path, RECIPE.replace(**change), settings={"model": "tiny"})
+        train(folder.path, RECIPE.replace(**change))
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
@@ -135,7 +103,7 @@ def test_a_damaged_config_is_named(tmp_path):
 
 def test_a_network_for_other_images_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"has 7 classes; digits has images of .* and 10 classes"):
-        training.train(tiny(classes=7), digits(), RECIPE, tmp_path / "run")
+        training.train(small_run.network(classes=7), digits(), RECIPE, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -171,7 +139,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
 def test_starts_from_weights_with_a_new_head(finished, tmp_path, capsys):
     folder, _ = finished
     training.make_deterministic(3)
-    network = tiny()
+    network = small_run.network()
     seen = []
 
     class Look(tf.keras.callbacks.Callback):
@@ -205,7 +173,7 @@ def progressive():
         return binary_conv(filters=filters, kernel_size=kernel_size, kernel_quantizer=quantizer, **settings)
 
     training.make_deterministic(3)
-    return tiny(convolution=convolution)
+    return small_run.network(convolution=convolution)
 
 
 class Stop(tf.keras.callbacks.Callback):
@@ -291,7 +259,7 @@ def test_smoothed_labels_are_trained_on_and_whole_ones_held_out(tmp_path):
     # All the same for every class: the argmax is the first one, and no label is left.
     training.make_deterministic(3)
     images = np.concatenate([x for x, _ in digits().train(16, 0, 3)])
-    guessed = tiny()(images, training=True).numpy().argmax(-1)
+    guessed = small_run.network()(images, training=True).numpy().argmax(-1)
     assert float(row["accuracy"]) == pytest.approx(np.mean(guessed == 0), abs=0.1)
     assert float(row["val_accuracy"]) > 0 and float(row["loss"]) > 2.3
 
@@ -305,7 +273,7 @@ def test_the_resolved_recipe_is_printed(finished, capsys, tmp_path):
 
 
 def test_flips_are_counted_as_numpy_counts_them():
-    network = tiny()
+    network = small_run.network()
     kernels = flips.binary_kernels(network)
     counter = flips.FlipCounter(network)
     counter.reset()
@@ -329,42 +297,23 @@ def test_flips_are_counted_as_numpy_counts_them():
     assert {r["mean"] for r in counter.rows(5)} == {0}
 
 
-# A run in a process of its own, which kills itself in its N-th step, checkpointing every 3.
-KILLED = """
-import os, signal, sys
-sys.path[:0] = [{tests!r}, {root!r}]
-import bnn_keras
-import tensorflow as tf
-import test_training as t
-
-class Kill(tf.keras.callbacks.Callback):
-    steps = 0
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-        if self.steps == int(sys.argv[2]):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-t.train(sys.argv[1], checkpoint_steps=3, settings={{"model": "tiny"}}, extra_callbacks=[Kill()])
-"""
-
-
-def run_killed(folder, step):
-    code = KILLED.format(tests=str(ROOT / "tests"), root=str(ROOT))
-    return subprocess.run(
-        [sys.executable, "-c", code, str(folder), str(step)], capture_output=True, text=True, check=False
-    )
+def run_killed(folder, *options):
+    command = [sys.executable, str(ROOT / "tests" / "small_run.py"), f"--output_dir={folder}", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_killed_in_the_middle_of_an_epoch_and_resumed_is_bit_identical(finished, tmp_path):
     """Killed in epochs 1 and 2, with another interval of checkpoints than the undisturbed run."""
     undisturbed, _ = finished
     folder = run_folder.RunFolder(tmp_path / "killed")
-    assert run_killed(folder.path, 3 + 1).returncode == -signal.SIGKILL  # global step 4: an epoch has 4
-    second = run_killed(folder.path, 4)
+    options = folder.path, "--checkpoint_steps=3", "--kill=0:4,0:7"
+    assert run_killed(*options).returncode == -signal.SIGKILL  # behind the last step of an epoch
+    second = run_killed(*options)
     assert second.returncode == -signal.SIGKILL
     assert "resuming at epoch 1, step 3 (global step 3)" in second.stdout
     (folder.path / ".best.1.partial.keras").write_text("what a killed process leaves")
-    third = run_killed(folder.path, 1000)
+    third = run_killed(*options)
     assert third.returncode == 0, third.stderr
     assert "resuming at epoch 2, step 3 (global step 7)" in third.stdout
     for name in ("last_model", "best_model"):

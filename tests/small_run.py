@@ -1,0 +1,97 @@
+"""A run of seconds, as a function and as a command that kills itself where it is told to.
+
+python tests/small_run.py --output_dir=DIR --kill=0:4,0:7      behind steps 4 and 7, once each
+"""
+
+import csv
+import os
+import signal
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from bnn_keras import cli, data, distribution, layers, training
+from bnn_keras.recipe import Recipe
+
+import tensorflow as tf  # isort: skip
+
+RECIPE = Recipe(epochs=2, batch_size=16, optimizer="radam", learning_rate=0.01)
+SEED = 3
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("output_dir", None, "run folder", flag_values=FLAGS)
+flags.DEFINE_string("optimizer", RECIPE.optimizer, "of the recipe", flag_values=FLAGS)
+flags.DEFINE_float("learning_rate", RECIPE.learning_rate, "of the recipe", flag_values=FLAGS)
+flags.DEFINE_integer("epochs", RECIPE.epochs, "of the recipe", flag_values=FLAGS)
+flags.DEFINE_integer("checkpoint_steps", training.CHECKPOINT_STEPS, "of the run", flag_values=FLAGS)
+flags.DEFINE_boolean("sync_batch_norm", False, "of the run", flag_values=FLAGS)
+flags.DEFINE_list("kill", [], "WORKER:STEP, each once", flag_values=FLAGS)
+
+
+def digits(train_examples=64):
+    return data.open("digits", train_examples=train_examples)
+
+
+def network(classes=10, convolution=layers.binary_conv):
+    image = tf.keras.Input((32, 32, 3))
+    x = tf.keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = tf.keras.layers.Conv2D(16, 3, strides=4, padding="same", name="stem")(x)
+    for i in range(2):
+        x = tf.keras.layers.BatchNormalization(momentum=0.5, name=f"block{i}/bn")(x)
+        x = convolution(32, 3, strides=2, name=f"block{i}/conv")(x)
+    x = tf.keras.layers.BatchNormalization(momentum=0.5, name="bn")(x)
+    x = tf.keras.layers.GlobalAveragePooling2D()(x)
+    return tf.keras.Model(image, tf.keras.layers.Dense(classes, name="head")(x), name="tiny")
+
+
+def train(folder, recipe=RECIPE, strategy=None, **options):
+    """Train a new network of four steps an epoch; the network."""
+    training.make_deterministic(SEED)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        trained = network()
+    training.train(trained, digits(), recipe, folder, seed=SEED, settings={"model": "tiny"}, **options)
+    return trained
+
+
+def weights_of(path):
+    return tf.keras.models.load_model(path, compile=False).get_weights()
+
+
+def rows(path, but=()):
+    """The rows of a table without some of its columns."""
+    with open(path, newline="") as file:
+        return [{k: v for k, v in row.items() if k not in but} for row in csv.DictReader(file)]
+
+
+class Kill(tf.keras.callbacks.Callback):
+    """Kills its process behind steps that are given as WORKER:STEP, each once."""
+
+    def __init__(self, deaths, folder):
+        super().__init__()
+        self._deaths, self._folder = deaths, folder
+
+    def on_train_batch_end(self, batch, logs=None):
+        resolver = self.model.distribute_strategy.cluster_resolver
+        worker = resolver.task_id if resolver else 0
+        step = int(self.model.optimizer.iterations.numpy())
+        mark = Path(f"{self._folder}.killed-{worker}-{step}")
+        if f"{worker}:{step}" in self._deaths and not mark.exists():
+            mark.write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(values, positional):
+    strategy = distribution.strategy(None)
+    train(
+        values.output_dir,
+        RECIPE.replace(**{key: values[key].value for key in ("optimizer", "learning_rate", "epochs")}),
+        strategy,
+        checkpoint_steps=values.checkpoint_steps,
+        sync_batch_norm=values.sync_batch_norm,
+        extra_callbacks=[Kill(values.kill, values.output_dir)],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(run, FLAGS, __doc__))
