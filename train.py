@@ -31,8 +31,7 @@ distillation.define_flags(FLAGS)
 distribution.define_flags(FLAGS)
 _integer("image_size", None, "edge in pixels; the data set's if not given")
 _string("stem", None, "grouped, conv7x7 or thumbnail; by data set and image size if not given")
-_integer("seed", 0, "of weights, order and augmentation")
-_integer("seeds", None, "train so many times, from --seed up, and print mean and deviation")
+seeds.define_flags(FLAGS)
 _string("output_dir", None, "run folder; runs/MODEL-DATASET if not given")
 _string("weights", None, "checkpoint to start from; other classes get a new head")
 _integer("train_examples", None, "train on no more than so many images")
@@ -47,7 +46,7 @@ def train(values: flags.FlagValues, positional: list[str]) -> None:
     if values.list_models or values.list_recipes:
         print("\n".join(registry.list_models() if values.list_models else recipes.list_recipes()))
         return
-    one = partial(train_once, values, distribution.strategy(values.strategy))  # before any operation
+    strategy = distribution.strategy(values.strategy)  # before any operation
     registry.recipe(values.model, chosen=values.recipe)  # unknown names come out before the data do
     images = data.open(
         values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
@@ -55,7 +54,8 @@ def train(values: flags.FlagValues, positional: list[str]) -> None:
     chosen = recipe.resolve(values, registry.recipe(values.model, images.name, images.kind, values.recipe))
     images = dataclasses.replace(images, augmentation=data.Augmentation.of(chosen))
     folder = values.output_dir or run_folder.default(values.model, images.name)
-    seeds.run(partial(one, images, chosen), values.seed, values.seeds, folder)
+    one = partial(train_once, values, strategy, images, chosen)
+    seeds.run(one, values.seed, values.seeds, folder, distribution.is_chief(strategy))
 
 
 def train_once(values, strategy, images: data.Dataset, chosen: recipe.Recipe, seed: int, folder) -> None:

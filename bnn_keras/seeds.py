@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
+from absl import flags
 
 from bnn_keras import files, text_table
 from bnn_keras.errors import UserError
@@ -17,8 +18,19 @@ TABLE = "seeds.csv"
 Row = tuple[int | str, float, int | str]
 
 
+def define_flags(values: flags.FlagValues) -> None:
+    """Define --seed and --seeds."""
+    flags.DEFINE_integer("seed", 0, "of weights, order and augmentation", flag_values=values)
+    meaning = "train so many times, from --seed up, and print mean and deviation"
+    flags.DEFINE_integer("seeds", None, meaning, flag_values=values)
+
+
 def run(
-    train: Callable[[int, Path], object], first: int, count: int | None, output_dir: str | os.PathLike
+    train: Callable[[int, Path], object],
+    first: int,
+    count: int | None,
+    output_dir: str | os.PathLike,
+    writes: bool = True,
 ) -> None:
     """Train once for each seed, one after another, and print and write what they reached.
 
@@ -30,6 +42,7 @@ def run(
         train: from a seed and a run folder to a finished run.
         first, count: the seeds first, first + 1, …; None for the first alone, in `output_dir` itself.
         output_dir: with a count, a folder that is no run folder.
+        writes: whether this process, of several that train together, is the one with the folders.
 
     Raises:
         UserError: too few seeds, or a folder that holds a single run.
@@ -46,11 +59,16 @@ def run(
     for seed in range(first, first + count):
         print(f"seed {seed}")
         train(seed, folder / f"seed{seed}")
-        rows.append(_best(seed, RunFolder(folder / f"seed{seed}")))
+        if writes:
+            rows.append(_best(seed, RunFolder(folder / f"seed{seed}")))
         # Keras keeps what it built, and counts its layers, until it is told to forget.
         tf.keras.backend.clear_session()
         gc.collect()
-    rows += _summary([accuracy for _, accuracy, _ in rows])
+    if writes:
+        _report(rows + _summary([accuracy for _, accuracy, _ in rows]), folder)
+
+
+def _report(rows: list[Row], folder: Path) -> None:
     print(text_table.aligned(COLUMNS, [(str(s), f"{100 * a:.2f} %", str(e)) for s, a, e in rows]))
     lines = [COLUMNS, *rows]
     files.write_text(folder / TABLE, "".join(",".join(map(str, line)) + "\n" for line in lines))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -118,14 +117,10 @@ def train(
 
 def _header(network: tf.keras.Model, dataset: Dataset, recipe: Recipe) -> str:
     steps = dataset.steps_per_epoch(recipe.batch_size)
-    # What is not used is left out here; config.json has it all.
-    settings = ", ".join(
-        f"{key}={value}" for key, value in dataclasses.asdict(recipe).items() if value or value is False
-    )
     return (
         f"{network.name} on {dataset.name}: {dataset.num_train} training and {dataset.num_test} held-out "
         f"images of {dataset.image_size} pixels, {len(dataset.class_names)} classes, {steps} steps an epoch\n"
-        + textwrap.fill(f"recipe: {settings}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        + "\n".join(recipe.lines(WIDTH))
     )
 
 
