@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import flags
 
 import zoo
-from bnn_keras import data, layers, objective, optimizers, quantizers, recipe
+from bnn_keras import data, layers, objective, optimizers, quantizers, recipe, training
 from bnn_keras.errors import UserError
 from bnn_keras.recipe import KINDS, Recipe, choose_stem
 from zoo import recipes, registry
@@ -392,3 +392,40 @@ def test_stems_by_data():
 
 def test_the_progressive_test_network_is_progressive():
     assert len(quantizers.progressive(network(True))) == 1 and not quantizers.progressive(network(False))
+
+
+class StopError(Exception):
+    """What ends a run in its middle."""
+
+
+class Kill(tf.keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 2:
+            raise StopError
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "bop", "bop_gamma": 0.1},
+        {
+            **{"optimizer": "adamw", "weight_decay": 0.1, "kernel_weight_decay": 0.5, "clip_norm": 0.1},
+            **{"decay_groups": "binary", "temperature_decay": 0.5},
+        },
+    ],
+    ids=lambda changes: changes["optimizer"],
+)
+def test_a_stopped_run_ends_like_an_undisturbed_one(changes, tmp_path):
+    tried = Recipe(**{"epochs": 1, "batch_size": 8, "optimizer": "adam", "learning_rate": 0.01, **changes})
+
+    def run(folder, *callbacks):
+        training.make_deterministic(0)
+        model = network(progressive=tried.temperature_decay is not None)
+        digits = data.open("digits", train_examples=40)
+        training.train(model, digits, tried, folder, seed=0, checkpoint_steps=1, extra_callbacks=callbacks)
+        return model.get_weights()
+
+    with pytest.raises(StopError):
+        run(tmp_path / "stopped", Kill())
+    for ours, undisturbed in zip(run(tmp_path / "stopped"), run(tmp_path / "undisturbed"), strict=True):
+        np.testing.assert_array_equal(ours, undisturbed)
