@@ -27,8 +27,8 @@ class Classifier:
         input_shape: of an image.
         classes: outputs.
         class_names: by output; None if no file beside says them.
-        trained_on: `dataset`, `data_dir` and `kind` of what it was trained on, where a file beside
-            says so.
+        trained_on: `dataset`, `data_dir` and `kind` of what it was trained on and the `recipe`, where
+            a file beside says so.
     """
 
     file: Path
@@ -51,7 +51,9 @@ class Classifier:
         name = name or known.get("dataset")
         if name is None:
             raise UserError(f"Nothing beside {self.file} says what it was trained on: give --dataset.")
-        opened = data.open(name, data_dir or known.get("data_dir"), self.image_size)
+        opened = data.open(
+            name, data_dir or known.get("data_dir"), self.image_size, augmentation=self.augmentation
+        )
         if len(opened.class_names) != self.classes:
             raise UserError(
                 f"{self.file} has {self.classes} classes, {name} has {len(opened.class_names)}: "
@@ -63,6 +65,14 @@ class Classifier:
     def kind(self) -> str:
         """Of the images that it was trained on, as in `bnn_keras.data.Dataset`."""
         return self.trained_on.get("kind") or "photographs"
+
+    @property
+    def augmentation(self) -> data.Augmentation:
+        """How its recipe makes the images of an evaluation."""
+        recipe = self.trained_on.get("recipe", {})
+        return data.Augmentation(
+            interpolation=recipe.get("interpolation"), evaluation_edge=recipe.get("evaluation_edge")
+        )
 
     @property
     def image_size(self) -> int:

@@ -49,7 +49,8 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     classifier = inference.read(path, values.weights)
     print(f"{classifier.file}")
     # All are read before the first is named: a broken one leaves no half of an answer.
-    images = [data.read_image(file, classifier.kind, classifier.image_size) for file in image_files]
+    form = classifier.kind, classifier.image_size, classifier.augmentation
+    images = [data.read_image(file, *form) for file in image_files]
     for file, image in zip(image_files, images, strict=True):
         (answer,) = predict(classifier, image[np.newaxis], values.top)
         print(f"{file}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in answer))

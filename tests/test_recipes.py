@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import tensorflow as tf
 from absl import flags
 
 import zoo
-from bnn_keras import data, layers, objective, optimizers, quantizers, recipe, training
+from bnn_keras import data, inference, layers, objective, optimizers, quantizers, recipe, training
 from bnn_keras.errors import UserError
 from bnn_keras.recipe import KINDS, Recipe, choose_stem
 from zoo import recipes, registry
@@ -392,6 +393,20 @@ def test_stems_by_data():
 
 def test_the_progressive_test_network_is_progressive():
     assert len(quantizers.progressive(network(True))) == 1 and not quantizers.progressive(network(False))
+
+
+def test_a_trained_network_is_evaluated_with_its_recipes_images(shared):
+    config = dataclasses.asdict(recipes.load("bnext"))
+    trained_on = {"dataset": "imagenet2012", "data_dir": str(shared / "tfds"), "recipe": config}
+    network = inference.Classifier(Path("best.keras"), print, (224, 224, 3), 1000, None, trained_on)
+    own = data.open("imagenet2012", shared / "tfds", augmentation=data.Augmentation.of(recipes.load("bnext")))
+    standard = data.open("imagenet2012", shared / "tfds")
+    taken, expected, other = (
+        next(found.test(2, limit=2).as_numpy_iterator())[0]
+        for found in (network.dataset(None), own, standard)
+    )
+    np.testing.assert_array_equal(taken, expected)
+    assert np.abs(taken - other).mean() > 1
 
 
 class StopError(Exception):
