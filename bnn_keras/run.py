@@ -1,6 +1,7 @@
 """The state of a training run: what goes from epoch to epoch, and into its checkpoints."""
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -120,7 +121,7 @@ class Run:
         latest = tf.train.latest_checkpoint(str(folder.checkpoints))
         if latest is not None:
             # A truncated one is an IndexError of TensorFlow's reader.
-            with _checkpoint_errors(f"Cannot read checkpoint {latest}", IndexError):
+            with _tensorflow_errors(f"Cannot read checkpoint {latest}", IndexError):
                 self.checkpoints.checkpoint.restore(latest).assert_consumed()
             print(
                 f"resuming at epoch {self.epoch + 1}, step {self.step} "
@@ -194,12 +195,14 @@ class Run:
         return int(self.dataset.test(self.recipe.batch_size, part=part).cardinality())
 
     def _complete_epoch(self, results: dict, seconds: float) -> None:
+        self._check_weights()
         epoch = self.epoch + 1
         results = {**self.settings(), **results}
         self.history.append([{"epoch": epoch, **results, "seconds": round(seconds, 2)}])
         flip_rows = self.flips.rows(epoch)
         self.flip_table.append(flip_rows)
-        report.write_scalars(self.folder, epoch, results | flips.scalars(flip_rows))
+        with _tensorflow_errors(f"Cannot write {self.folder.tensorboard}"):
+            report.write_scalars(self.folder, epoch, results | flips.scalars(flip_rows))
         if results["val_accuracy"] > float(self.position.best_accuracy):
             self.position.best_accuracy.assign(results["val_accuracy"])
             self.position.best_epoch.assign(epoch)
@@ -212,8 +215,15 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint."""
-        with _checkpoint_errors(f"Cannot write a checkpoint to {self.folder.checkpoints}"):
+        self._check_weights()
+        with _tensorflow_errors(f"Cannot write a checkpoint to {self.folder.checkpoints}"):
             self.checkpoints.save()
+
+    def _check_weights(self) -> None:
+        """Let no weights be saved that are no numbers: gradients may be none where the loss still is one."""
+        for weight in self.network.weights:
+            if weight.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(weight))):
+                raise callbacks.not_a_number(f"{weight.name} is no longer finite", self.trainer.optimizer)
 
     def finish(self) -> str:
         """Write the last model, the report, and the mark."""
@@ -249,9 +259,11 @@ def _compiled(trainer: tf.keras.Model, recipe: Recipe, steps: int) -> tf.keras.M
 
 
 @contextlib.contextmanager
-def _checkpoint_errors(what: str, *more: type[Exception]) -> Iterator[None]:
-    """TensorFlow writes checkpoints itself, and has errors of its own for a disk's."""
+def _tensorflow_errors(what: str, *more: type[Exception]) -> Iterator[None]:
+    """TensorFlow writes some files itself, and has errors of its own for a disk's."""
     try:
         yield
     except (tf.errors.OpError, *more) as error:
-        raise UserError(f"{what}: {str(error).splitlines()[0]}.") from error
+        # Without the names of its operations, and of its temporary files.
+        line = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", str(error).splitlines()[0])
+        raise UserError(f"{what}: {line.split('; ')[-1]}.") from error

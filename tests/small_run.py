@@ -6,6 +6,7 @@ python tests/small_run.py --output_dir=DIR --kill=0:4,0:7      behind steps 4 an
 import csv
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,6 +63,21 @@ def rows(path, but=()):
     """The rows of a table without some of its columns."""
     with open(path, newline="") as file:
         return [{k: v for k, v in row.items() if k not in but} for row in csv.DictReader(file)]
+
+
+def start(folder, *options):
+    """The command as a process."""
+    command = [sys.executable, __file__, f"--output_dir={folder}", *options]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=environment, **streams)
+
+
+def command(folder, *options):
+    """The command as a process that has ended."""
+    with start(folder, *options) as process:
+        output, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 class Kill(tf.keras.callbacks.Callback):

@@ -192,11 +192,11 @@ def test_mistakes_at_the_launch(words, sentence, capfd):
     assert sentence in capfd.readouterr().err
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=60, pause=0.05):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 SGD = small_run.RECIPE.replace(optimizer="sgd", learning_rate=0.1)

@@ -1,10 +1,7 @@
 """A run: what it leaves, what it refuses, and that a killed one ends like an undisturbed one."""
 
-import os
 import resource
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -297,23 +294,17 @@ def test_flips_are_counted_as_numpy_counts_them():
     assert {r["mean"] for r in counter.rows(5)} == {0}
 
 
-def run_killed(folder, *options):
-    command = [sys.executable, str(ROOT / "tests" / "small_run.py"), f"--output_dir={folder}", *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-
 def test_killed_in_the_middle_of_an_epoch_and_resumed_is_bit_identical(finished, tmp_path):
     """Killed in epochs 1 and 2, with another interval of checkpoints than the undisturbed run."""
     undisturbed, _ = finished
     folder = run_folder.RunFolder(tmp_path / "killed")
     options = folder.path, "--checkpoint_steps=3", "--kill=0:4,0:7"
-    assert run_killed(*options).returncode == -signal.SIGKILL  # behind the last step of an epoch
-    second = run_killed(*options)
+    assert small_run.command(*options).returncode == -signal.SIGKILL  # behind the last step of an epoch
+    second = small_run.command(*options)
     assert second.returncode == -signal.SIGKILL
     assert "resuming at epoch 1, step 3 (global step 3)" in second.stdout
     (folder.path / ".best.1.partial.keras").write_text("what a killed process leaves")
-    third = run_killed(*options)
+    third = small_run.command(*options)
     assert third.returncode == 0, third.stderr
     assert "resuming at epoch 2, step 3 (global step 7)" in third.stdout
     for name in ("last_model", "best_model"):
