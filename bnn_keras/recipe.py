@@ -55,7 +55,7 @@ def _key(help_: str, kind: Kind, default=dataclasses.MISSING):
 class Recipe:
     """Settings of a training run, one value a key; the keys are flags and keys of TOML files too.
 
-    Every field says what it is and what is valid (`KEYS`). Values are checked when a recipe is made.
+    Every field says what it is and what is valid (`KINDS`). Values are checked when a recipe is made.
 
     Raises:
         UserError: a value of the wrong type or range, or one that the optimizer or the schedule has
@@ -213,6 +213,8 @@ class Recipe:
         needed = NEEDED.get(self.schedule)
         if needed and not getattr(self, needed):
             raise UserError(f"The schedule {self.schedule} needs {needed}.")
+        if self.cycle_momentum is not None and self.momentum is None:
+            raise UserError("cycle_momentum needs momentum, which is where the cycle starts and ends.")
         if self.warmup_epochs >= self.epochs:
             raise UserError(
                 f"warmup_epochs must be less than the {self.epochs} epochs. Received: {self.warmup_epochs}."

@@ -200,7 +200,7 @@ def of(recipe: Recipe, steps_per_epoch: int) -> Schedule:
 
 def momentum_of(recipe: Recipe, steps_per_epoch: int) -> float | Schedule | None:
     """The momentum that a recipe means: with one cycle it runs against the learning rate."""
-    if recipe.cycle_momentum is None or recipe.momentum is None:
+    if recipe.momentum is None or recipe.cycle_momentum is None:
         return recipe.momentum
     start, peak = recipe.momentum, recipe.cycle_momentum
     return _one_cycle(recipe, steps_per_epoch, start, peak, start)

@@ -252,6 +252,10 @@ def test_a_file_that_is_not_there(tmp_path):
         ({"warmup_epochs": 150}, "warmup_epochs must be less than the 150 epochs. Received: 150"),
         ({"schedule": "steps"}, "The schedule steps needs milestones"),
         ({"schedule": "cosine_restarts"}, "The schedule cosine_restarts needs restart_epochs"),
+        (
+            {"schedule": "one_cycle", "warmup_epochs": 0, "optimizer": "sgd", "cycle_momentum": 0.85},
+            "cycle_momentum needs momentum, which is where the cycle starts",
+        ),
         ({"milestones": (3,)}, "The schedule cosine has no use for milestones. Received: 3; it takes warm"),
         ({"momentum": 0.5}, "The optimizer adam has no use for momentum. Received: 0.5; it takes beta_1"),
         ({"bop_gamma": 0.5}, "The optimizer adam has no use for bop_gamma"),
