@@ -5,6 +5,7 @@ from a seed that is given, so that an image can be made again.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -63,6 +64,9 @@ class Augmentation:
     repeats: int | None = None
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if isinstance(getattr(self, field.name), list):
+                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
         _check_range("crop_area", self.crop_area, most=1)
         _check_range("crop_aspect", self.crop_aspect)
         if self.interpolation not in (None, *crops.INTERPOLATIONS):
@@ -109,22 +113,7 @@ class Augmentation:
         Returns:
             The function; it gives float32, [size, size, 3]. Mixing and repeating is for the batch.
         """
-        crop = self._crop(kind, size, mean, all_jpeg)
-        changes = self._changes(mean)
-
-        def augment(contents, seed):
-            image = crop(contents, seed)
-            if changes:
-                image = operations.to_bytes(image)
-                for i, change in enumerate(changes):
-                    image = change(image, tf.random.experimental.stateless_fold_in(seed, i))
-                image = tf.cast(image, tf.float32)
-            if self.lighting:
-                other = tf.random.experimental.stateless_fold_in(seed, len(changes))
-                image = jitter.lighting(image, other, self.lighting)
-            return image
-
-        return augment
+        return _training(self, kind, size, tuple(mean), all_jpeg)
 
     def evaluation(self, kind: str, size: int) -> Callable[[tf.Tensor], tf.Tensor]:
         """The evaluation form: the shorter side resized, the centre cut out.
@@ -140,6 +129,20 @@ class Augmentation:
         if kind != "photographs":
             shorter = size
         return lambda contents: crops.centre(images.pixels(contents), shorter, size, self._interpolation)
+
+    def _augment(
+        self, image: tf.Tensor, seed: tf.Tensor, crop: Change, changes: Sequence[Change]
+    ) -> tf.Tensor:
+        image = crop(image, seed)
+        if changes:
+            image = operations.to_bytes(image)
+            for i, change in enumerate(changes):
+                image = change(image, tf.random.experimental.stateless_fold_in(seed, i))
+            image = tf.cast(image, tf.float32)
+        if self.lighting:
+            other = tf.random.experimental.stateless_fold_in(seed, len(changes))
+            image = jitter.lighting(image, other, self.lighting)
+        return image
 
     @property
     def _interpolation(self) -> str:
@@ -170,7 +173,7 @@ class Augmentation:
         changes: list[Change] = []
         policy = self._policy()
         if policy:
-            changes.append(partial(policy, fill=[float(round(channel)) for channel in mean]))
+            changes.append(partial(policy, fill=[round(channel) for channel in mean]))
         if self.color_jitter and any(self.color_jitter):
             changes.append(partial(jitter.color_jitter, ranges=self.color_jitter))
         if self.hsv_jitter and any(self.hsv_jitter):
@@ -181,6 +184,15 @@ class Augmentation:
         if self.rand_augment in (None, OFF):
             return None
         return RandAugment.parse(self.rand_augment)
+
+
+@functools.lru_cache(maxsize=8)
+def _training(
+    augmentation: Augmentation, kind: str, size: int, mean: tuple[float, ...], all_jpeg: bool
+) -> Change:
+    """See `Augmentation.training`; made once, since every epoch asks for it and tracing takes a second."""
+    crop, changes = augmentation._crop(kind, size, mean, all_jpeg), augmentation._changes(mean)
+    return tf.function(partial(augmentation._augment, crop=crop, changes=changes), autograph=False)
 
 
 def _check_range(name: str, received: Sequence[float] | None, most: float = float("inf")) -> None:

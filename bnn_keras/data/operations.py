@@ -7,7 +7,8 @@ Source: ImageOps, ImageEnhance and Image.transform of Pillow, which timm's augme
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -90,36 +91,40 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     return tf.concat([image[:1], middle, image[-1:]], axis=0)
 
 
-def rotate(image: tf.Tensor, degrees: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+def rotate(image: tf.Tensor, degrees: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
     """Counterclockwise around the centre, bilinear."""
-    angle = -degrees * (math.pi / 180)
+    angle = degrees * (math.pi / 180)
     cosine, sine = tf.cos(angle), tf.sin(angle)
-    y, x = (edge / 2 for edge in image.shape[:2])
-    return _affine(
-        image,
-        [cosine, sine, x - cosine * x - sine * y, -sine, cosine, y + sine * x - cosine * y],
-        fill,
-    )
+    y, x = _places(image)
+    y, x = y - y.mean(), x - x.mean()
+    height, width = image.shape[:2]
+    down = (height - 1) / 2 + sine * x + cosine * y
+    right = (width - 1) / 2 + cosine * x - sine * y
+    return _sample(image, down, right, fill)
 
 
-def shear_x(image: tf.Tensor, factor: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+def shear_x(image: tf.Tensor, factor: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
     """Every row moved left by `factor` times its distance from the top, bilinear."""
-    return _affine(image, [1.0, factor, 0.0, 0.0, 1.0, 0.0], fill)
+    y, x = _places(image)
+    return _sample(image, y, x + factor * (y + 0.5), fill)
 
 
-def shear_y(image: tf.Tensor, factor: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+def shear_y(image: tf.Tensor, factor: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
     """Every column moved up by `factor` times its distance from the left, bilinear."""
-    return _affine(image, [1.0, 0.0, 0.0, factor, 1.0, 0.0], fill)
+    y, x = _places(image)
+    return _sample(image, y + factor * (x + 0.5), x, fill)
 
 
-def translate_x(image: tf.Tensor, share: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+def translate_x(image: tf.Tensor, share: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
     """Moved left by a share of the width, bilinear."""
-    return _affine(image, [1.0, 0.0, share * image.shape[1], 0.0, 1.0, 0.0], fill)
+    y, x = _places(image)
+    return _sample(image, y, x + share * image.shape[1], fill)
 
 
-def translate_y(image: tf.Tensor, share: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+def translate_y(image: tf.Tensor, share: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
     """Moved up by a share of the height, bilinear."""
-    return _affine(image, [1.0, 0.0, 0.0, 0.0, 1.0, share * image.shape[0]], fill)
+    y, x = _places(image)
+    return _sample(image, y + share * image.shape[0], x, fill)
 
 
 def hsv(image: tf.Tensor, hue: tf.Tensor, saturation: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -180,29 +185,42 @@ def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     return tf.gather(tf.reshape(table, [-1]), rows + tf.cast(image, tf.int32))
 
 
-def _affine(image: tf.Tensor, matrix: Sequence[tf.Tensor | float], fill: Sequence[float]) -> tf.Tensor:
-    """Every pixel taken from another place, bilinear, and from `fill` outside of the image.
+def _places(image: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Row, [height, 1], and column, [1, width], of every pixel, float32."""
+    height, width = image.shape[:2]
+    return np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
+
+
+def _sample(
+    image: tf.Tensor, y: np.ndarray | tf.Tensor, x: np.ndarray | tf.Tensor, fill: Sequence[int]
+) -> tf.Tensor:
+    """Every pixel taken from another place, bilinear; the outermost half pixel is as its centre.
 
     Args:
         image: its shape is known.
-        matrix: a, b, c, d, e, f: x' = a x + b y + c, y' = d x + e y + f, the corner of the upper
-            left pixel being (0, 0).
-        fill: red, green, blue.
+        y, x: row and column of that place, float32; as arrays whole numbers, between which there is
+            nothing to interpolate. Together they have the shape of the image.
+        fill: the colour outside of the image.
     """
-    a, b, c, d, e, f = (tf.convert_to_tensor(number, tf.float32) for number in matrix)
     height, width = image.shape[:2]
-    # The operation counts from the centre of that pixel.
-    c, f = c + (a + b - 1) / 2, f + (d + e - 1) / 2
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(image, tf.float32)[None],
-        transforms=tf.stack([a, b, c, d, e, f, 0.0, 0.0])[None],
-        output_shape=[height, width],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )[0]
-    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
-    from_x, from_y = a * x + (b * y + c), d * x + (e * y + f)
-    inside = (from_x >= -0.5) & (from_x < width - 0.5) & (from_y >= -0.5) & (from_y < height - 0.5)
-    covered = tf.cast(inside, tf.float32)[..., None]
-    return to_bytes(moved * covered + fill * (1 - covered))
+    inside = (y >= -0.5) & (y < height - 0.5) & (x >= -0.5) & (x < width - 0.5)
+    pixels = tf.concat([tf.reshape(image, [-1, 3]), [tf.cast(fill, tf.uint8)]], axis=0)
+
+    def pixel(row, column):
+        place = tf.clip_by_value(row, 0, height - 1) * width + tf.clip_by_value(column, 0, width - 1)
+        return tf.cast(tf.gather(pixels, tf.where(inside, place, height * width)), tf.float32)
+
+    def row_at(row):
+        return _interpolated(partial(pixel, row), x)
+
+    return to_bytes(_interpolated(row_at, y))
+
+
+def _interpolated(take: Callable[[tf.Tensor], tf.Tensor], place: np.ndarray | tf.Tensor) -> tf.Tensor:
+    """What `take` gives at whole places, and at those between them linear."""
+    if isinstance(place, np.ndarray):
+        return take(tf.constant(place, tf.int32))
+    low = tf.floor(place)
+    first = tf.cast(low, tf.int32)
+    before, behind = take(first), take(first + 1)
+    return before + (place - low)[..., None] * (behind - before)

@@ -1,6 +1,7 @@
 """RandAugment (Cubuk et al., 2020) as timm defines it: operations, magnitudes, noise."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -75,7 +76,7 @@ class RandAugment:
             raise UserError(f"The probability p in rand_augment must be from 0 to 1. Received: {text!r}.")
         return policy
 
-    def __call__(self, image: tf.Tensor, seed: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    def __call__(self, image: tf.Tensor, seed: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
         """An image with some of the operations applied.
 
         Args:
@@ -84,11 +85,11 @@ class RandAugment:
             fill: the colour that comes in from outside.
         """
         indices, levels, signs = self.draw(seed)
-        table = list(operation_table(self.increasing, fill).values())
+        functions = _functions(self.increasing, tuple(fill))
         for i in range(self.count):
-            branches = [partial(tf.identity, image)]
-            branches += [partial(operation, image, levels[i], signs[i]) for operation in table]
             # A branch each: only the operation that was drawn is computed.
+            branches = [partial(tf.identity, image)]
+            branches += [partial(function, image, levels[i], signs[i]) for function in functions]
             image = tf.ensure_shape(tf.switch_case(indices[i], branches), image.shape)
         return image
 
@@ -115,7 +116,18 @@ class RandAugment:
         return indices, tf.clip_by_value(magnitude, 0, self.limit) / RANGE, tf.where(side < 0.5, 1.0, -1.0)
 
 
-def operation_table(increasing: bool, fill: Sequence[float]) -> dict[str, Operation]:
+@functools.cache
+def _functions(increasing: bool, fill: tuple[int, ...]) -> list[Operation]:
+    """The operations as functions of the graph, so that it holds each of them once.
+
+    Otherwise every epoch would begin with a second or two of building it.
+    """
+    table = operation_table(increasing, fill)
+    kept_apart = {"_noinline": True}
+    return [tf.function(f, autograph=False, experimental_attributes=kept_apart) for f in table.values()]
+
+
+def operation_table(increasing: bool, fill: Sequence[int]) -> dict[str, Operation]:
     """The operations by timm's names, as functions of image, level and sign.
 
     Args:
