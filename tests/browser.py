@@ -93,8 +93,11 @@ def opened(width, height):
             }
             wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
             session = post(sessions, {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
-            yield Page(f"{sessions}/{session}")
-            post(f"{sessions}/{session}", {}, method="DELETE")
+            try:
+                yield Page(f"{sessions}/{session}")
+            finally:
+                # The browser would outlive its driver.
+                post(f"{sessions}/{session}", {}, method="DELETE")
         finally:
             driver.terminate()
             driver.wait()
