@@ -117,6 +117,15 @@ def test_the_papers_recipe_on_imagenet_and_thumbnails_for_cifar(asked, shared):
     assert (recipe, str(folder)) == (recipes.load("small"), "runs/meliusnet29-cifar10")
 
 
+def test_a_recipe_by_name_or_file_and_flags_over_it(asked, tmp_path):
+    _, dataset, recipe, _, _ = asked("--recipe=float_study", "--batch_size=32", "--scale_lr", "--noflip")
+    study = recipes.load("float_study")
+    assert recipe == study.replace(batch_size=32, learning_rate=0.0125, flip=False)
+    assert dataset.augmentation == data.Augmentation.of(recipe) and dataset.augmentation.lighting == 0.1
+    (tmp_path / "mine.toml").write_text((recipes.FOLDER / "naivenet.toml").read_text())
+    assert asked(f"--recipe={tmp_path}/mine.toml")[2] == recipes.load("naivenet")
+
+
 def test_lists_models_and_recipes(capsys):
     assert train.main(["train.py", "--list_models"]) == 0
     assert capsys.readouterr().out.split() == zoo.list_models()
