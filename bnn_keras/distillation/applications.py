@@ -116,7 +116,6 @@ def _mend_normalization(network: tf.keras.Model) -> None:
             mean, variance, *count = layer.get_weights()
             if np.allclose(variance, DEVIATIONS):
                 layer.set_weights([mean, np.square(variance), *count])
-                layer.finalize_state()
 
 
 def _first_line(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.views import FixedViews
 from bnn_keras.errors import UserError
+from bnn_keras.recipe import Recipe
 
 BYTES = 4  # of a float32
 
@@ -160,21 +161,21 @@ class CachedViews(FixedViews):
 
 def prepare(
     folder: Path,
-    dataset: FixedViews,
+    dataset: Dataset,
+    views: int,
     teacher: Teacher,
     helpers: Sequence[Teacher],
-    batch_size: int,
-    epochs: int,
+    recipe: Recipe,
     seed: int,
 ) -> CachedViews:
     """Ask every teacher once for the views that it is needed for.
 
     Args:
         folder: of the logits; each teacher has one in it.
-        dataset: in views.
+        dataset, recipe, seed: of the training.
+        views: how many views of the images there are.
         teacher: the strong one.
         helpers: the assistants, in order.
-        batch_size, epochs, seed: of the training.
 
     Returns:
         The data set with their answers.
@@ -182,18 +183,20 @@ def prepare(
     Raises:
         UserError: the folder holds logits that do not fit, or the disk takes no more.
     """
-
-    def cache(asked: Teacher, number: int) -> Cache:
-        return Cache(folder / f"{number}-{_file_name(asked.name)}", asked, dataset, batch_size, seed)
-
-    first = cache(teacher, 0)
-    others = tuple(cache(assistant, number) for number, assistant in enumerate(helpers, start=1))
-    all_epochs = range(epochs)
-    first.prepare(sorted({dataset.view(epoch) for epoch in all_epochs}))
-    for number, other in enumerate(others):
-        own = [epoch for epoch in all_epochs if assistants.part(epoch, epochs, len(others)) == number]
-        other.prepare(sorted({dataset.view(epoch) for epoch in own}))
-    return CachedViews.of(dataset, views=dataset.views, teacher=first, assistants=others, epochs=epochs)
+    shown = FixedViews.of(dataset, views=views)
+    epochs = recipe.all_epochs
+    caches = []
+    for number, asked in enumerate((teacher, *helpers)):
+        place = folder / f"{number}-{_file_name(asked.name)}"
+        caches.append(Cache(place, asked, shown, recipe.batch_size, seed))
+        active = [
+            epoch
+            for epoch in range(epochs)
+            if number == 0 or assistants.part(epoch, epochs, len(helpers)) == number - 1
+        ]
+        caches[-1].prepare(sorted({shown.view(epoch) for epoch in active}))
+    first, *others = caches
+    return CachedViews.of(dataset, views=views, teacher=first, assistants=tuple(others), epochs=epochs)
 
 
 def _file_name(name: str) -> str:

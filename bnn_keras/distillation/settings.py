@@ -11,7 +11,7 @@ from absl import flags
 from bnn_keras import training
 from bnn_keras.data import Dataset
 from bnn_keras.distillation import assistants, attention, cache, ensemble, sources
-from bnn_keras.distillation.panel import Panel, written_down
+from bnn_keras.distillation.panel import Ask, Panel, written_down
 from bnn_keras.distillation.teacher import PRECISIONS, Teacher
 from bnn_keras.distillation.trainer import Distilled, Objective
 from bnn_keras.distillation.views import FixedViews
@@ -120,10 +120,10 @@ def resolve(
         UserError: flags that do not go together; a teacher that cannot be read or does not fit.
     """
     _check(values)
-    views = values.views or (CACHED_VIEWS if values.cache_teacher else None)
-    if views is not None:
+    views = values.views or (CACHED_VIEWS if values.cache_teacher else 0)
+    settings = {"views": views} if views else {}
+    if views:
         dataset = FixedViews.of(dataset, views=views)
-    settings = {} if views is None else {"views": views}
     if values.teacher is None:
         return Distillation(dataset, settings=settings)
     switches = assistants.switches(recipe.all_epochs, max(1, len(values.assistants)))
@@ -134,10 +134,10 @@ def resolve(
     helpers = assistants.in_order(helpers)
     objective = _objective(values, network, teacher)
     panel = Panel(teacher.watching(objective.stages), helpers)
-    ask = panel
+    ask: Ask = panel
     if values.cache_teacher:
         folder = Path(values.cache_teacher) / f"seed{seed}"
-        dataset = cache.prepare(folder, dataset, teacher, helpers, recipe.batch_size, recipe.all_epochs, seed)
+        dataset = cache.prepare(folder, dataset, views, teacher, helpers, recipe, seed)
         ask = written_down
     names = [helper.name for helper in helpers]
     return Distillation(

@@ -61,7 +61,7 @@ def _read(text: str, dataset: Dataset, zoo: Zoo) -> Teacher:
         return _of_the_zoo(name, path, dataset, zoo)
     if applications.known(text):
         # Before anything is fetched.
-        imagenet = Teacher(text, _stand_in(applications.CLASSES), _imagenet_names())
+        imagenet = Teacher(text, _stand_in(applications.CLASSES), imagenet_names())
         imagenet.check(dataset.class_names, dataset.name)
         network = applications.build(text, dataset.image_size, applications.IMAGENET)
         return Teacher(text, network, imagenet.class_names, published.accuracy(text))
@@ -114,7 +114,7 @@ def _stand_in(classes: int) -> tf.keras.Model:
     return tf.keras.Model(image, tf.keras.layers.Dense(classes)(tf.keras.layers.GlobalAvgPool2D()(image)))
 
 
-def _imagenet_names() -> tuple[str, ...]:
+def imagenet_names() -> tuple[str, ...]:
     """ImageNet's classes in the order of the published weights, as TensorFlow Datasets names them."""
     import tensorflow_datasets as tfds  # a second to import, for this source only
 

@@ -33,6 +33,7 @@ class Teacher:
     class_names: tuple[str, ...] | None = None
     accuracy: float | None = None
     stages: tuple[str, ...] = ()
+    _watched: tf.keras.Model = dataclasses.field(init=False)
 
     def __post_init__(self):
         outputs = [self.network.get_layer(stage).output for stage in self.stages]
