@@ -28,7 +28,7 @@ def test_the_library_does_not_know_the_zoo_and_the_zoo_knows_no_door():
     library = [
         p
         for p in (ROOT / "bnn_keras").rglob("*.py")
-        if p.relative_to(ROOT).parts[1].removesuffix(".py") not in VERBS
+        if p.relative_to(ROOT).parts[1].removesuffix(".py") not in VERBS and p.name != "__main__.py"
     ]
     assert len(library) > 30
     for path in library:

@@ -1,7 +1,8 @@
 """Throughput of the ImageNet training pipeline beside the least that any such pipeline must do.
 
 The yardstick reads the same records, decodes crops, resizes and batches them, on as many threads. Its
-crops are drawn beforehand, with the same distribution; it shuffles, draws and flips nothing.
+crops are drawn beforehand, with the same distribution; it shuffles, draws and flips nothing. With flags of
+an augmentation, such as --rand_augment, the pipeline is measured with it too.
 """
 
 import dataclasses
@@ -14,12 +15,15 @@ from absl import flags
 
 from bnn_keras import cli, data
 from bnn_keras.benchmark import timing
-from bnn_keras.data import catalog, crops
+from bnn_keras.data import augmentation, catalog, crops
+from bnn_keras.data import flags as augmentation_flags
 from bnn_keras.data.dataset import PARALLEL_CALLS
 from bnn_keras.errors import UserError
 
 DATASET = "imagenet2012"
 SEED = 1
+# --repeats is about the measurements here.
+KEYS = tuple(key for key in augmentation_flags.KEYS if key != "repeats")
 
 
 def flag_values() -> flags.FlagValues:
@@ -34,6 +38,7 @@ def flag_values() -> flags.FlagValues:
         ("repeats", 15, "Measurements of each, in turns."),
     ):
         flags.DEFINE_integer(name, default, meaning, flag_values=values, lower_bound=1)
+    augmentation_flags.define(values, KEYS)
     return values
 
 
@@ -81,9 +86,7 @@ def _windows(files: list[tf.Tensor], images: int) -> np.ndarray:
     """A crop of each image in turn, int32 [images, 4]."""
     shapes = [tf.image.extract_jpeg_shape(file) for file in files]
     numbers = tf.random.stateless_uniform([images, 2 * crops.ATTEMPTS + 2], [SEED, SEED])
-    return np.stack(
-        [crops.window(shapes[i % len(shapes)], chance) for i, chance in enumerate(numbers)]
-    )
+    return np.stack([crops.window(shapes[i % len(shapes)], chance) for i, chance in enumerate(numbers)])
 
 
 def _consume(batches: tf.data.Dataset) -> int:
@@ -101,11 +104,16 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
         "bare": bare(dataset, values.data_dir, images, batch_size),
         "training": training(dataset, images, batch_size),
     }
+    augmented = augmentation_flags.given(values, keys=KEYS)
+    if augmented != augmentation.STANDARD:
+        changed = dataclasses.replace(dataset, augmentation=augmented)
+        functions["augmented"] = training(changed, images, batch_size)
     counts = {name: function() for name, function in functions.items()}
     measured = timing.interleaved(functions, values.repeats)
     for name, count in counts.items():
-        print(f"{name:8} {count / measured.median(name):8.1f} images/s (median of {values.repeats})")
-    print(f"training reaches {100 / measured.ratio('training'):.1f} % of the bare pipeline's throughput")
+        print(f"{name:9} {count / measured.median(name):8.1f} images/s (median of {values.repeats})")
+    for name in list(functions)[1:]:
+        print(f"{name} reaches {100 / measured.ratio(name):.1f} % of the bare pipeline's throughput")
     print(f"A/A ratio of the bare pipeline: {measured.aa_ratio:.3f}")
     print(
         f"{dataset.image_size} pixels, {counts['bare']} images in batches of {batch_size}: {timing.machine()}"

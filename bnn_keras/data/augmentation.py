@@ -25,19 +25,16 @@ Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How training and evaluation images are made; None is the standard.
-
-    What an image is made of depends on the kind of its data set too: photographs are cropped at
-    random and resized; small images are padded and cropped; digits keep their place, and a mirrored
-    one would be none.
+    """How training and evaluation images are made; None is the standard of the data set's kind.
 
     Args:
-        crop_area: least and largest share of a photograph that a random crop covers; 0.08 to 1.
-        crop_aspect: least and largest width over height of such a crop; 3/4 to 4/3.
+        crop_area: least and largest share of the image that a random crop covers. The standard for
+            photographs is 0.08 to 1; small images are padded and cropped, digits keep their place.
+        crop_aspect: least and largest width over height of such a crop; for photographs 3/4 to 4/3.
         interpolation: "bilinear", the standard, or "bicubic"; see `crops.resize`.
-        evaluation_edge: the shorter side in pixels that a photograph is resized to before the central
-            224 pixels are evaluated, scaled for other sizes; 256.
-        flip: whether half of the images are mirrored, but for digits; yes.
+        evaluation_edge: the shorter side in pixels that an image is resized to before the central 224
+            pixels are evaluated, scaled for other sizes; 256 for photographs, 224 for others.
+        flip: whether half of the images are mirrored; all but digits are.
         color_jitter: ranges of brightness, contrast, saturation and hue; see `jitter.color_jitter`.
         hsv_jitter: ranges of hue, saturation and value; see `jitter.hsv_jitter`.
         lighting: deviation of the noise along the principal components; see `jitter.lighting`.
@@ -99,6 +96,12 @@ class Augmentation:
         """Whether images are mixed, so that a label is a distribution over the classes."""
         return bool(self.mixup or self.cutmix)
 
+    @property
+    def increasing(self) -> bool:
+        """Whether RandAugment's operations all grow with the magnitude; so where there is none."""
+        policy = self._policy()
+        return policy is None or policy.increasing
+
     def training(
         self, kind: str, size: int, mean: Sequence[float], all_jpeg: bool = False
     ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -125,9 +128,8 @@ class Augmentation:
         Returns:
             A function of the contents (or pixels) that gives float32, [size, size, 3].
         """
-        shorter = round(size * (self.evaluation_edge or MARGIN) / PUBLISHED_SIZE)
-        if kind != "photographs":
-            shorter = size
+        standard = MARGIN if kind == "photographs" else PUBLISHED_SIZE
+        shorter = round(size * (self.evaluation_edge or standard) / PUBLISHED_SIZE)
         return lambda contents: crops.centre(images.pixels(contents), shorter, size, self._interpolation)
 
     def _augment(
@@ -149,8 +151,8 @@ class Augmentation:
         return self.interpolation or crops.INTERPOLATIONS[0]
 
     def _crop(self, kind: str, size: int, mean: Sequence[float], all_jpeg: bool) -> Change:
-        flip = self.flip is not False
-        if kind == "photographs":
+        flip = kind != "digits" if self.flip is None else self.flip
+        if kind == "photographs" or self.crop_area or self.crop_aspect:
             return partial(
                 crops.random_resized_crop,
                 size=size,
@@ -166,6 +168,10 @@ class Augmentation:
 
         if kind == "small":
             return lambda contents, seed: crops.pad_and_crop(whole(contents), seed, mean, flip)
+        if flip:
+            return lambda contents, seed: crops.maybe_flip(
+                whole(contents), tf.random.stateless_uniform([], seed)
+            )
         return lambda contents, seed: whole(contents)
 
     def _changes(self, mean: Sequence[float]) -> list[Change]:

@@ -28,7 +28,7 @@ def random_resized_crop(
     """A random part of an image, resized, and flipped every other time (MeliusNet, section 4.1).
 
     Args:
-        contents: of an image file.
+        contents: of an image file, or pixels.
         seed: int64 [2].
         size: edge in pixels of what comes out.
         area, aspect: see `window`.

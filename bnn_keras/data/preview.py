@@ -1,0 +1,125 @@
+"""Pictures of what the model is shown: training images beside their originals, and every operation."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bnn_keras import files, normalization
+from bnn_keras.data import mixing, rand_augment
+from bnn_keras.data.dataset import Dataset, Source
+
+CELL = 1.5  # inches: an image with its caption
+DPI = 110
+SUFFIXES = (".png", ".pdf", ".svg")
+LONGEST = 22  # characters of a caption line
+MAGNITUDES = (2, 4, 6, 8, 10)
+
+
+@dataclasses.dataclass
+class First:
+    """A source with the same few training images in every epoch.
+
+    Args:
+        source: that they come from.
+        num_train: how many.
+        seed: of the order that they come first in.
+    """
+
+    source: Source
+    num_train: int
+    seed: int
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+    def train(self, random: np.random.Generator) -> tf.data.Dataset:
+        return self.source.train(np.random.default_rng(self.seed)).take(self.num_train)
+
+
+def versions(dataset: Dataset, images: int, epochs: int, seed: int) -> Figure:
+    """A row an image: the original in evaluation form, and what the first epochs make of it.
+
+    Args:
+        dataset: repeated images are shown once an epoch.
+        images: how many; no more than the training set has are shown.
+        epochs: versions of each.
+        seed: of their choice and of the augmentation.
+    """
+    few = First(dataset.source, min(images, dataset.num_train), seed)
+    once = dataclasses.replace(
+        dataset, source=few, augmentation=dataclasses.replace(dataset.augmentation, repeats=None)
+    )
+    originals, labels = _originals(once)
+    rows = [[(image, dataset.class_names[label])] for image, label in zip(originals, labels, strict=True)]
+    for epoch in range(epochs):
+        batch, soft = next(iter(once.train(few.num_train, epoch, seed)))
+        for i, row in enumerate(rows):
+            mixed = mixing.describe(soft[i].numpy(), dataset.class_names) if once.soft_labels else ""
+            row.append((batch[i].numpy(), mixed))
+    return _sheet(["original", *(f"epoch {epoch}" for epoch in range(epochs))], rows)
+
+
+def operations(dataset: Dataset, increasing: bool, seed: int) -> Figure:
+    """A row for each operation of RandAugment: one image at several magnitudes, either way.
+
+    Args:
+        dataset: the image is from its training set.
+        increasing: see `rand_augment.RandAugment`.
+        seed: of the choice of the image.
+    """
+    few = dataclasses.replace(dataset, source=First(dataset.source, 1, seed))
+    original = np.round(_originals(few)[0][0]).astype(np.uint8)
+    mean, _ = normalization.MEAN_STD[dataset.normalization]
+    table = rand_augment.operation_table(increasing, [round(channel) for channel in mean])
+    columns = [*((m, 1.0) for m in MAGNITUDES), (MAGNITUDES[-1], -1.0)]
+    rows = [
+        [(original, name)]
+        + [(function(tf.constant(original), tf.constant(m / 10), tf.constant(s)), "") for m, s in columns]
+        for name, function in table.items()
+    ]
+    titles = [f"magnitude {m}" for m, _ in columns[:-1]]
+    return _sheet(["original", *titles, f"{MAGNITUDES[-1]}, other way"], rows)
+
+
+def save(figure: Figure, path: str | os.PathLike) -> None:
+    """Write a picture, whole or not at all; the suffix says which kind.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with files.replacing(path) as temporary:
+        FigureCanvasAgg(figure).print_figure(temporary, dpi=DPI)
+
+
+def _originals(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The training images of a small data set in evaluation form, and their labels."""
+    whole = dataset.augmentation.evaluation(dataset.kind, dataset.image_size)
+    examples = [dataset.source.read(record) for record in dataset.source.train(np.random.default_rng(0))]
+    return np.stack([whole(contents) for contents, _ in examples]), np.array([int(y) for _, y in examples])
+
+
+def _sheet(titles: Sequence[str], rows: Sequence[Sequence[tuple]]) -> Figure:
+    """Images in a grid, titles above the columns, a caption below an image that has one."""
+    figure = Figure(figsize=(CELL * len(titles), (CELL + 0.25) * len(rows) + 0.3), layout="constrained")
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
+    for row, cells in zip(axes, rows, strict=True):
+        for axis, (image, caption) in zip(row, cells, strict=True):
+            axis.imshow(np.clip(np.round(image), 0, 255).astype(np.uint8), interpolation="nearest")
+            axis.set_xlabel(_lines(caption), fontsize=7)
+            axis.set(xticks=[], yticks=[])
+            for side in axis.spines.values():
+                side.set_visible(False)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=9)
+    return figure
+
+
+def _lines(caption: str) -> str:
+    """One line for each part, none longer than its image is wide."""
+    parts = caption.split(", ")
+    return "\n".join(part if len(part) <= LONGEST else part[: LONGEST - 1] + "…" for part in parts)
