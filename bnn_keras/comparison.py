@@ -3,22 +3,12 @@
 import dataclasses
 import functools
 import math
+import statistics
 from collections.abc import Callable, Collection
 
 from bnn_keras import accounting, published
+from bnn_keras.comparison_measures import METRICS
 
-# What the unit of a figure is, and how it reads.
-UNITS = {
-    "params": (1, "parameters"),
-    "binary_params": (1, "binary parameters"),
-    "weights": (1, "weights"),
-    "size_mib": (1, "size, MiB"),
-    "size_mb": (1, "size, 10⁶ bytes"),
-    "bops": (1e9, "BOPs, 10⁹"),
-    "flops": (1e8, "FLOPs, 10⁸"),
-    "ops": (1e8, "OPs, 10⁸"),
-    "percent": (1, "share of OPs, %"),
-}
 ACCURACIES = ("top1", "top5")
 
 EQUAL = "equal"  # to the printed digits
@@ -32,7 +22,7 @@ class Figure:
     """One printed number.
 
     Args:
-        metric: a key of `UNITS`.
+        metric: a key of `METRICS`.
         printed: as it is printed, in its unit.
         ours: of the built model, in the same unit; None if it is not built here.
         note: why it differs.
@@ -89,18 +79,19 @@ class Table:
 
 
 def compare(
-    count: Callable[[str, dict], accounting.Profile],
+    count: Callable[..., accounting.Profile],
     models: Collection[str],
     tables: list[dict] | None = None,
 ) -> list[Table]:
     """Count every network of the published tables that can be built.
 
     Args:
-        count: the profile of a model, by its name and settings.
+        count: the profile of a model, by its name and settings; with dense=True as well where a row
+            says that dense layers are among its operations.
         models: the names that `count` takes; what a paper has besides is published only.
         tables: as `published_tables` gives them; all of them by default.
     """
-    profiles = functools.cache(lambda model, settings: count(model, dict(settings)))
+    profiles = functools.cache(lambda model, settings, more: count(model, dict(settings), **dict(more)))
     return [
         Table(
             table["name"],
@@ -123,7 +114,7 @@ def published_tables() -> list[dict]:
 
 
 def _runs_table() -> dict:
-    keys = [*UNITS, *ACCURACIES]
+    keys = [*METRICS, *ACCURACIES]
     rows = [
         {
             "label": f"{run['published_as']}, {run['stem']} stem",
@@ -140,12 +131,11 @@ def _runs_table() -> dict:
 def _line(row: dict, profiles, models: Collection[str]) -> Line:
     settings, notes = row.get("settings", {}), row.get("notes", {})
     profile = None
-    if row.get("model") in models:
-        profile = profiles(row["model"], tuple(sorted(settings.items())))
+    if row.get("model") in models and set(row["published"]) - set(ACCURACIES):
+        more = (("dense", True),) if row.get("dense") else ()
+        profile = profiles(row["model"], tuple(sorted(settings.items())), more)
     figures = tuple(
-        Figure(
-            metric, printed, profile and _measure(profile, metric, row.get("part", {})), notes.get(metric, "")
-        )
+        Figure(metric, printed, _ours(row, profile, metric), notes.get(metric, ""))
         for metric, printed in row["published"].items()
         if metric not in ACCURACIES
     )
@@ -153,17 +143,20 @@ def _line(row: dict, profiles, models: Collection[str]) -> Line:
     return Line(row["label"], row.get("model"), settings, accuracies, figures)
 
 
+def _ours(row: dict, profile: accounting.Profile | None, metric: str) -> float | None:
+    if "runs" in row:
+        values = [float(printed) for printed in row["runs"]]
+        return statistics.mean(values) if metric == "mean" else statistics.stdev(values)
+    return None if profile is None else _measure(profile, metric, row.get("part", {}))
+
+
 def _measure(profile: accounting.Profile, metric: str, part: dict) -> float:
     selected = accounting.Profile(profile.name, tuple(row for row in profile.rows if _is_in(row, part)))
-    if metric == "weights":
-        return sum(row.params for row in selected.rows if row.kernel_shapes)
-    if metric == "percent":
+    measure = METRICS[metric]
+    if measure.of is None:
         return 100 * selected.ops / profile.ops
-    if metric == "size_mb":
-        return selected.size_mib * 2**20 / 1e6
-    unit = UNITS[metric][0]
-    number = getattr(selected, metric)
-    return number if unit == 1 else number / unit
+    number = measure.of(selected)
+    return number if measure.unit == 1 else number / measure.unit
 
 
 def _is_in(row: accounting.Row, part: dict) -> bool:

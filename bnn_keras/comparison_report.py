@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 
 from bnn_keras import comparison, published, text_table
+from bnn_keras.comparison_measures import METRICS
 
 HEADINGS = ("network", "top-1 (top-5), %", "built as", "figure", "ours", "published", "difference", "remark")
 LEFT = (0, 2, 3, 7)
@@ -12,8 +13,8 @@ COMMAND = "python -m bnn_keras.tables"
 INTRODUCTION = """\
 Ours are counted from the built models by `bnn_keras.accounting`; accuracies are the published ones.
 "cut" is equal but for digits that the paper drops instead of rounding, "published only" is not built
-here. OPs are FLOPs + BOPs / 64, multiply-accumulates of convolutions without the dense layer; MiB are
-2²⁰ bytes with one bit for each binary weight."""
+here. OPs are FLOPs + BOPs / 64, multiply-accumulates of convolutions without the dense layer (BNext:
+with it; its QOPs are the FLOPs, quantized); MiB are 2²⁰ bytes with one bit for each binary weight."""
 
 
 def text(tables: Sequence[comparison.Table]) -> str:
@@ -61,7 +62,7 @@ def rows(table: comparison.Table) -> list[list[str]]:
 
 
 def _cells(figure: comparison.Figure) -> list[str]:
-    name = comparison.UNITS[figure.metric][1]
+    name = METRICS[figure.metric].title
     remark = figure.verdict if not figure.note else f"{figure.verdict}: {figure.note}"
     if figure.ours is None:
         return [name, "", figure.printed, "", comparison.ONLY]
@@ -82,7 +83,7 @@ def _accuracies(line: comparison.Line) -> str:
 
 
 def _built_as(line: comparison.Line) -> str:
-    if line.model is None or not line.figures or line.figures[0].ours is None:
+    if not line.model or not line.figures or line.figures[0].ours is None:
         return ""
     return " ".join([line.model, *(f"{key}={value}" for key, value in line.settings.items())])
 

@@ -65,13 +65,13 @@ def rebuild(only: str | None = None) -> list[comparison.Table]:
     return comparison.compare(count, zoo.list_models(), chosen)
 
 
-def count(model: str, settings: dict) -> accounting.Profile:
-    """The profile of a network for ImageNet."""
+def count(model: str, settings: dict, dense: bool = False) -> accounting.Profile:
+    """The profile of a network for ImageNet; with `dense`, dense layers are among its operations."""
     import tensorflow as tf
 
     import zoo
 
-    found = accounting.profile(zoo.build(model, **settings))
+    found = accounting.profile(zoo.build(model, **settings), dense=dense)
     tf.keras.backend.clear_session()
     return found
 

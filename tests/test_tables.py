@@ -12,6 +12,7 @@ import zoo
 from bnn_keras import (
     accounting,
     comparison,
+    comparison_measures,
     comparison_picture,
     comparison_report,
     published,
@@ -250,3 +251,46 @@ def test_mistakes(quick, capsys, arguments, message):
 
 def test_the_count_of_a_network_is_that_of_the_image_of_224_pixels():
     assert counted("resnete18", "grouped") == accounting.profile(zoo.build("resnete18", stem="grouped"))
+
+
+def test_bnexts_first_table_says_what_is_built():
+    (table,) = (found for found in comparison.published_tables() if found["name"] == "BNext, Table 1")
+    for row in table["rows"]:
+        widths = zoo.bnext.VARIANTS[row["model"]]["widths"]
+        # A stage is a width; the first two are the stem's and the one of the block behind it.
+        blocks = [widths.count(width) for width in sorted(set(widths))[2:]]
+        ratios = [number // min(blocks) for number in blocks]
+        printed = [int(n) for n in row["label"].split()[-1].split(":")]
+        assert ratios == [number // min(printed) for number in printed]
+
+
+def test_means_and_deviations_are_taken_from_the_printed_runs():
+    (table,) = comparison.compare(
+        count, (), [found for found in comparison.published_tables() if found["name"] == "BNext, Table 10"]
+    )
+    top5 = table.lines[1]
+    mean, deviation = top5.figures
+    assert mean.ours == pytest.approx(99.826) and mean.verdict == "differs" and "misprint" in mean.note
+    assert deviation.verdict == "equal"
+
+
+def test_quantized_sizes_and_unused_slopes_count_the_kernels_and_plain_modules():
+    import tensorflow as tf
+
+    model = zoo.build("bnext_t", (32, 32, 3), 10, widths=(16, 32, 32))
+    profile = accounting.profile(model, dense=True)
+    squeeze = sum(
+        w.shape.num_elements()
+        for layer in model.layers
+        if layer.name.endswith(("/squeeze", "/expand"))
+        for w in layer.weights[:1]
+    )
+    others = 3 * 3 * 3 * 16 + 32 * 10
+    mib = profile.size_mib - (squeeze * 28 + others * 24) / 8 / 2**20
+    assert comparison_measures.METRICS["size_quantized"].of(profile) == pytest.approx(mib)
+    # The stem, block 1's 3x3 and its two 1x1, block 2's 1x1; block 2's 3x3 has the attention.
+    unused = 16 + 16 + 2 * 16 + 32
+    assert comparison_measures.METRICS["size_stored"].of(profile) == pytest.approx(
+        profile.size_mib + unused * 4 / 2**20
+    )
+    tf.keras.backend.clear_session()

@@ -16,6 +16,8 @@ PyTorch code, and their checkpoints compute here what they compute there. Behind
 upside down, which nothing notices.
 """
 
+import itertools
+
 import tensorflow as tf
 
 from bnn_keras import layers, quantizers
@@ -153,7 +155,7 @@ def _pooled(x, strides: int, name: str):
 
 def mobilenet_blocks(x, widths: tuple[int, ...], elm_attention: bool, module: Module):
     """Blocks of a 3x3 and a 1x1 module, as MobileNet-v1 has them; two 1x1 ones where the width doubles."""
-    for number, (width, after) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+    for number, (width, after) in enumerate(itertools.pairwise(widths), start=1):
         name = f"block{number}"
         with_elm = elm_attention and number % 2 == 0
         strides = 2 if after > width and number > 1 else 1

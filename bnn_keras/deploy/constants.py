@@ -7,6 +7,7 @@ known for each layer and is listed: whole words of 32 input channels, a BatchNor
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -69,6 +70,7 @@ def count(model: tf.keras.Model, graph: graphs.Graph, flatbuffer: Flatbuffer, si
         "whole words of 32 input channels": _padding(graph, flatbuffer),
         "BatchNorm folded into a 32-bit convolution": -FLOAT * _folded(graph),
         "values that are all 0": -FLOAT * _zeros(graph),
+        "equal constants, stored once": -FLOAT * _repeated(graph),
         "thresholds in place of scale and shift": -FLOAT * _thresholds(flatbuffer),
         "borders of images smaller than their kernel": FLOAT * borders.constants(graph),
         "normalization": FLOAT * _normalization(graph),
@@ -144,6 +146,29 @@ def _zeros(graph: graphs.Graph) -> int:
         elif getattr(layer, "use_bias", False) and not np.any(layer.bias.numpy()):
             channels += layer.bias.shape[0]
     return channels
+
+
+def _repeated(graph: graphs.Graph) -> int:
+    """Numbers of vectors that another layer has too: a fresh model has many."""
+    kept: set[bytes] = set()
+    repeated = 0
+    for values in filter(np.any, _vectors(graph)):
+        repeated += values.size if values.tobytes() in kept else 0
+        kept.add(values.tobytes())
+    return repeated
+
+
+def _vectors(graph: graphs.Graph) -> Iterator[np.ndarray]:
+    """What is stored as it is, a number a channel."""
+    kinds = ((keras.PReLU, "alpha"), (layers.Mix, "share"), (layers.Bias, "bias"))
+    for layer in _layers(graph):
+        yield from (getattr(layer, name).numpy() for kind, name in kinds if isinstance(layer, kind))
+    for call in graph.calls:
+        if isinstance(call.layer, keras.BatchNormalization):
+            before = graph.producer(call.inputs[0])
+            if before is None or not _takes_a_scale(before.layer):
+                gamma = call.layer.gamma.numpy() if call.layer.scale else 1.0
+                yield gamma / np.sqrt(call.layer.moving_variance.numpy() + call.layer.epsilon)
 
 
 def _thresholds(flatbuffer: Flatbuffer) -> int:

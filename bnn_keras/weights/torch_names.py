@@ -48,20 +48,20 @@ class Naming:
         Raises:
             UserError: keys that are missing, too many, or of another shape; it names the first.
         """
-        entries = {
-            layer.name: _entries(layer, str(self.module(layer.name)))
+        wanted = {
+            layer.name: entries(layer, str(self.module(layer.name)))
             for layer in model.layers
             if layer.weights
         }
-        head = list(entries)[-1] if new_head else None
-        self._check(model, state, entries, path, head)
+        head = list(wanted)[-1] if new_head else None
+        self._check(model, state, wanted, path, head)
         return {
-            name: [self._array(entry, state[entry.key], name) for entry in of_layer]
-            for name, of_layer in entries.items()
+            name: [self._array(entry, state[entry.key]) for entry in of_layer]
+            for name, of_layer in wanted.items()
         }
 
-    def _check(self, model, state, entries, path: Path, head: str | None) -> None:
-        wanted = {entry.key: (entry.shape, name) for name, of in entries.items() for entry in of}
+    def _check(self, model, state, entries_of, path: Path, head: str | None) -> None:
+        wanted = {entry.key: (entry.shape, name) for name, of in entries_of.items() for entry in of}
         for key, (shape, name) in wanted.items():
             if key not in state:
                 raise UserError(f"{path} lacks the key {key!r} of {model.name}: {self._looks(state)}.")
@@ -80,7 +80,7 @@ class Naming:
     def _looks(self, state) -> str:
         return f"it looks like {self.identify(state) or 'no network that is known here'}"
 
-    def _array(self, entry: "_Entry", array: np.ndarray, name: str) -> np.ndarray:
+    def _array(self, entry: "Entry", array: np.ndarray) -> np.ndarray:
         array = self.evaluated(entry.key, array)
         if array.ndim == 4 and self.turned:
             array = array[:, :, ::-1, ::-1]
@@ -88,7 +88,7 @@ class Naming:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Entry:
+class Entry:
     """A key, the shape of its array there, and the way from there to our layout."""
 
     key: str
@@ -96,17 +96,17 @@ class _Entry:
     ours: Callable[[np.ndarray], np.ndarray]
 
 
-def _entries(layer: keras.Layer, module: str) -> list[_Entry]:
+def entries(layer: keras.Layer, module: str) -> list[Entry]:
     """A layer's weights in their order."""
     shapes = [tuple(weight.shape) for weight in layer.weights]
     if isinstance(layer, keras.Conv2D):
         height, width, channels, filters = shapes[0]
-        kernel = _Entry(f"{module}.weight", (filters, channels, height, width), _kernel)
+        kernel = Entry(f"{module}.weight", (filters, channels, height, width), _kernel)
         more = ["bias"] if layer.use_bias else []
         more += ["temperature"] if len(shapes) > 1 + layer.use_bias else []
         return [kernel, *(_vector(f"{module}.{key}", s) for key, s in zip(more, shapes[1:], strict=True))]
     if isinstance(layer, keras.Dense):
-        kernel = _Entry(f"{module}.weight", shapes[0][::-1], np.transpose)
+        kernel = Entry(f"{module}.weight", shapes[0][::-1], np.transpose)
         return [kernel, *(_vector(f"{module}.bias", shape) for shape in shapes[1:])]
     if isinstance(layer, keras.BatchNormalization):
         keys = ("weight", "bias", "running_mean", "running_var")
@@ -115,7 +115,7 @@ def _entries(layer: keras.Layer, module: str) -> list[_Entry]:
         return [_vector(f"{module}.weight", shapes[0])]
     if isinstance(layer, (layers.Bias, layers.Mix)):
         key = module if isinstance(layer, layers.Mix) else f"{module}.bias"
-        return [_Entry(key, (1, shapes[0][-1], 1, 1), lambda array: array.reshape(shapes[0]))]
+        return [Entry(key, (1, shapes[0][-1], 1, 1), lambda array: array.reshape(shapes[0]))]
     raise NotImplementedError(f"no PyTorch layout is known for {type(layer).__name__}")
 
 
@@ -123,6 +123,8 @@ def _kernel(array: np.ndarray) -> np.ndarray:
     return array.transpose(2, 3, 1, 0)
 
 
-def _vector(key: str, shape: tuple[int, ...]) -> _Entry:
+def _vector(key: str, shape: tuple[int, ...]) -> Entry:
     """A number a channel; a single number has one dimension there too."""
-    return _Entry(key, (shape[-1] if shape else 1,), lambda array: array.reshape(shape))
+    # Not reshape(shape): a classifier may be of other classes.
+    ours = (*shape[:-1], -1) if shape else ()
+    return Entry(key, (shape[-1] if shape else 1,), lambda array: array.reshape(ours))
