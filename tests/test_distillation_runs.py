@@ -13,6 +13,7 @@ from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.views import FixedViews
 from bnn_keras.errors import UserError
 from bnn_keras.recipe import Recipe
+from bnn_keras.report import curves
 from bnn_keras.run_folder import RunFolder, Table
 from zoo import registry
 
@@ -130,6 +131,16 @@ def test_a_run_says_who_taught_when(boosted, teachers):
         assert float(row["teacher_loss"]) > 0 and float(row["assistant_loss"]) > 0
     saved = tf.keras.models.load_model(folder / "model.keras", compile=False)
     assert saved.count_params() == tiny().count_params()
+
+
+def test_the_report_draws_who_taught_when(boosted):
+    folder, _, _ = boosted
+    drawn = curves.of(Table(folder / "history.csv", ()), RunFolder(folder).read_config())
+    assert {"teacher_loss", "teacher_weight", "assistant_loss", "assistant_weight"} <= {
+        c.title for c in drawn
+    }
+    assert all(chart.marks == [3] and "marked at 3" in chart.description() for chart in drawn)
+    assert "another assistant taught" in (folder / "report.html").read_text()
 
 
 def test_the_second_assistant_makes_a_difference(boosted, teachers, tmp_path):

@@ -88,6 +88,7 @@ class Chart:
         x_label, y_label: of the axes.
         y_scale: "linear", "log", or "counts": from 0 on, logarithmic above 1.
         y_top: end of the axis, for charts that are to be compared; None is the lines' own.
+        marks: places on the x axis where something changes, a dotted line each.
     """
 
     title: str
@@ -96,11 +97,14 @@ class Chart:
     y_label: str = ""
     y_scale: str = "linear"
     y_top: float | None = None
+    marks: Sequence[float] = ()
 
     def description(self) -> str:
         """The chart in words."""
         return (
-            f"{self.title} by {self.x_label}. " + "; ".join(line.description() for line in self.lines) + "."
+            f"{self.title} by {self.x_label}. "
+            + "; ".join(line.description() for line in self.lines)
+            + (f"; marked at {', '.join(f'{mark:g}' for mark in self.marks)}." if self.marks else ".")
         )
 
 
@@ -146,6 +150,8 @@ def _draw(axes: Axes, chart: Chart, theme: Theme) -> None:
         marker = "." if len(line.x) < 40 else ""
         color = _color(line, theme)
         axes.plot(line.x, line.y, line.style, color=color, label=line.label, marker=marker, linewidth=1.8)
+    for mark in chart.marks:
+        axes.axvline(mark, color=theme.text, linestyle=":", linewidth=1)
     axes.set_title(chart.title, fontsize="medium")
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
     if chart.y_scale == "counts":

@@ -27,7 +27,15 @@ def of(history: Table, config: dict) -> list[Chart]:
     names = dict.fromkeys(name.removeprefix(HELD_OUT) for name in columns)
     ordered = [name for name in FIRST if name in names] + [name for name in names if name not in FIRST]
     authors = authors_curve(config)
-    return [Chart(TITLES.get(name) or name, _lines(history, name, authors)) for name in ordered]
+    switches = assistant_switches(config)
+    return [
+        Chart(TITLES.get(name) or name, _lines(history, name, authors), marks=switches) for name in ordered
+    ]
+
+
+def assistant_switches(config: dict) -> list[int]:
+    """The epochs that began with another assistant teacher (BNext, algorithm 1)."""
+    return config.get("distillation", {}).get("assistant_switches", [])
 
 
 def authors_curve(config: dict) -> dict | None:

@@ -33,7 +33,7 @@ def write(folder: RunFolder, sentence: str, dataset: Dataset | None = None) -> N
     profile = accounting.profile(model)
     parts = [
         page.facts(_facts(history, profile)),
-        _curves(drawn["curves"], curves.authors_curve(config) is not None),
+        _curves(drawn["curves"], config),
         _flips(drawn["flips"], flip_table),
         _samples(samples.of(model, dataset)) if dataset else "",
         _accounting(profile),
@@ -65,9 +65,13 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _curves(drawn: list[charts.Chart], published: bool) -> str:
-    said = "The authors' lines are their own run on ImageNet, from their released logs."
-    return page.section("Curves", *([page.paragraph(said)] if published else []), page.figures(drawn))
+def _curves(drawn: list[charts.Chart], config: dict) -> str:
+    said = []
+    if curves.authors_curve(config) is not None:
+        said.append("The authors' lines are their own run on ImageNet, from their released logs.")
+    if curves.assistant_switches(config):
+        said.append("Dotted lines: the epochs from which another assistant taught.")
+    return page.section("Curves", *map(page.paragraph, said), page.figures(drawn))
 
 
 def _flips(drawn: list[charts.Chart], table: Table) -> str:

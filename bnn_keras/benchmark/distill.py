@@ -1,0 +1,88 @@
+"""Time of a training step with a teacher, beside the student's own step and the teacher's forward pass.
+
+python -m bnn_keras.benchmark distill --model=meliusnet22 --teacher=resnet18
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from bnn_keras import cli
+from bnn_keras.benchmark import timing
+from bnn_keras.benchmark.step import CLASSES, WARM_UP
+from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, written_down
+from bnn_keras.distillation.teacher import Teacher
+from bnn_keras.distillation.trainer import Distilled, Objective
+from zoo import registry
+
+ALONE, ASKED, TAUGHT, CACHED = "student's step", "teacher's forward pass", "taught", "taught from a cache"
+LIMIT = 1.05
+
+
+def flag_values() -> flags.FlagValues:
+    """The flags, with their defaults."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("model", "meliusnet22", "student, of the zoo", flag_values=values)
+    flags.DEFINE_string("teacher", "resnet18", "teacher, of the zoo, with random weights", flag_values=values)
+    for name, default, meaning in (
+        ("image_size", 64, "edge in pixels"),
+        ("batch_size", 32, "images a step"),
+        ("repeats", 200, "steps of each, in turns"),
+    ):
+        flags.DEFINE_integer(name, default, meaning, flag_values=values, lower_bound=1)
+    return values
+
+
+def compare(values: flags.FlagValues, positional: list[str]) -> None:
+    """Train in turns on the same batch and print the medians."""
+    cli.no_more(positional)
+    contestants = _contestants(values)
+    for step in contestants.values():
+        for _ in range(WARM_UP):
+            step()
+    times = timing.interleaved(contestants, values.repeats)
+    parts = times.median(ALONE) + times.median(ASKED)
+    print(
+        f"{values.model} taught by {values.teacher} at {values.image_size} pixels, a step of "
+        f"{values.batch_size} images with Adam, {values.repeats} of each, interleaved; medians"
+    )
+    for name in contestants:
+        print(f"{name}: {1000 * times.median(name):.1f} ms")
+    print(f"{TAUGHT} over {ALONE} + {ASKED}: {times.median(TAUGHT) / parts:.3f}, at most {LIMIT} wanted")
+    print(f"{CACHED} over {ALONE}: {times.ratio(CACHED):.3f}, at most {LIMIT} wanted")
+    print(f"A/A ratio of the {ALONE}: {times.aa_ratio:.3f}")
+    print(timing.machine())
+
+
+def _contestants(values) -> dict[str, Callable[[], object]]:
+    shape = (values.image_size, values.image_size, 3)
+    random = np.random.default_rng(0)
+    images = tf.constant(random.uniform(0, 255, (values.batch_size, *shape)), tf.float32)
+    labels = tf.constant(random.integers(0, CLASSES, values.batch_size))
+    network = registry.build(values.teacher, shape, CLASSES)
+    network.trainable = False
+    teacher = Teacher(values.teacher, network)
+    said = {IMAGE: images, KNOWLEDGE: tf.stack([teacher(images)[0]], axis=1)}
+
+    def student() -> tf.keras.Model:
+        return registry.build(values.model, shape, CLASSES)
+
+    ask = tf.function(lambda: teacher(images)[0])
+    return {
+        ALONE: _step(student(), images, labels),
+        ASKED: lambda: ask().numpy(),
+        TAUGHT: _step(Distilled(student(), Panel(teacher), Objective(), 1), images, labels),
+        CACHED: _step(Distilled(student(), written_down, Objective(), 1), said, labels),
+    }
+
+
+def _step(model: tf.keras.Model, inputs, labels) -> Callable[[], object]:
+    model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return lambda: model.train_on_batch(inputs, labels)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The door."""
+    return cli.run(compare, flag_values(), __doc__, argv)
