@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import flags
 
 from bnn_keras import data, distillation, layers, training
+from bnn_keras.benchmark import distill
 from bnn_keras.distillation.cache import Cache
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.views import FixedViews
@@ -253,6 +254,18 @@ def test_attention_and_a_teacher_in_bfloat16(teachers, tmp_path):
     assert (said["teacher_temperature"], said["label_weight"]) == (2, 0.1)
     row = Table(tmp_path / "run" / "history.csv", ()).rows[0]
     assert float(row["attention_loss"]) > 0 and float(row["teacher_weight"]) == 0.5
+
+
+def test_the_benchmark_compares_with_the_sum_of_the_parts(monkeypatch, capsys):
+    monkeypatch.setattr(registry, "build", lambda name, shape, classes: tiny(classes))
+    words = ["--image_size=32", "--batch_size=2", "--repeats=1"]
+    assert distill.main(["benchmark", *words]) == 0
+    shown = capsys.readouterr().out
+    names = (distill.ALONE, distill.ASKED, distill.TAUGHT, distill.CACHED)
+    times = [float(shown.split(f"\n{name}: ")[1].split(" ms")[0]) for name in names]
+    ratio = float(shown.split(f"{distill.ALONE} + {distill.ASKED}: ")[1].split(",")[0])
+    assert ratio == pytest.approx(times[2] / (times[0] + times[1]), rel=0.05)
+    assert "A/A ratio" in shown
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,18 @@ def test_the_network_is_missing(monkeypatch, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_published_weights_from_their_usual_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = tmp_path / ".keras" / "models"
+    place.mkdir(parents=True)
+    own = tf.keras.applications.MobileNetV2(weights=None, classifier_activation=None)
+    own.save_weights(place / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5")
+    teacher = sources.read("mobilenet_v2", thousand(224), registry)
+    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)), tf.float32)
+    np.testing.assert_allclose(teacher(images)[0], own(images / 127.5 - 1), rtol=1e-4, atol=1e-6)
+    assert teacher.class_names[0] == "n01440764"
+
+
 def test_ours_a_run_folder_and_a_file(tmp_path):
     tf.keras.utils.set_random_seed(1)
     own = tiny(4)

@@ -127,13 +127,15 @@ def resolve(
     if values.teacher is None:
         return Distillation(dataset, settings=settings)
     switches = assistants.switches(recipe.all_epochs, max(1, len(values.assistants)))
-    teacher, *helpers = (
-        sources.read(text, dataset, zoo, values.teacher_precision)
-        for text in (values.teacher, *values.assistants)
-    )
-    helpers = assistants.in_order(helpers)
-    objective = _objective(values, network, teacher)
-    panel = Panel(teacher.watching(objective.stages), helpers)
+    # Where the student is: each replica reads its own copy of the teachers' weights.
+    with network.distribute_strategy.scope():
+        teacher, *helpers = (
+            sources.read(text, dataset, zoo, values.teacher_precision)
+            for text in (values.teacher, *values.assistants)
+        )
+        helpers = assistants.in_order(helpers)
+        objective = _objective(values, network, teacher)
+        panel = Panel(teacher.watching(objective.stages), helpers)
     ask: Ask = panel
     if values.cache_teacher:
         folder = Path(values.cache_teacher) / f"seed{seed}"
