@@ -74,6 +74,8 @@ class RandAugment:
         )
         if policy.probability > 1:
             raise UserError(f"The probability p in rand_augment must be from 0 to 1. Received: {text!r}.")
+        if policy.count < 1:
+            raise UserError(f"The operations n in rand_augment must be at least 1. Received: {text!r}.")
         return policy
 
     def __call__(self, image: tf.Tensor, seed: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
