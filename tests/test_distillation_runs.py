@@ -239,7 +239,7 @@ def test_without_a_teacher_nothing_changes():
     assert found == distillation.Distillation(images)
 
 
-def test_attention_and_a_teacher_in_bfloat16(teachers, tmp_path):
+def test_attention_in_bfloat16_then_a_second_stage(teachers, tmp_path, capsys):
     train(
         tmp_path / "run",
         f"--teacher={teachers[0]}",
@@ -254,6 +254,8 @@ def test_attention_and_a_teacher_in_bfloat16(teachers, tmp_path):
     assert (said["teacher_temperature"], said["label_weight"]) == (2, 0.1)
     row = Table(tmp_path / "run" / "history.csv", ()).rows[0]
     assert float(row["attention_loss"]) > 0 and float(row["teacher_weight"]) == 0.5
+    train(tmp_path / "second", f"--teacher={teachers[0]}", weights=tmp_path / "run")
+    assert f"weights from {tmp_path / 'run' / 'best.keras'}" in capsys.readouterr().out
 
 
 def test_the_benchmark_compares_with_the_sum_of_the_parts(monkeypatch, capsys):
