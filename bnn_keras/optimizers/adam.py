@@ -18,7 +18,7 @@ class Adam(Optimizer):
         beta_1, beta_2, epsilon: the paper's values are the defaults.
     """
 
-    STEP_NUMBERS = ("rate", "corrected_rate", "root_correction")
+    STEP_NUMBERS = ("rate", "corrected_rate", "corrected_epsilon")
 
     def __init__(
         self,
@@ -39,14 +39,25 @@ class Adam(Optimizer):
     def step_numbers(self, t, rate):
         # Not tf.cast, which would round the numbers to float32 on their way.
         first, second = (1 - tf.pow(tf.constant(b, tf.float64), t) for b in (self.beta_1, self.beta_2))
-        return {"rate": rate, "corrected_rate": rate / first, "root_correction": tf.sqrt(second)}
+        root = tf.sqrt(second)
+        return {"rate": rate, "corrected_rate": rate * root / first, "corrected_epsilon": self.epsilon * root}
 
     def step(self, gradient, variable, index):
+        # One pass over the weights in place of ten. The operation adds epsilon to the root that is not
+        # corrected, so it gets epsilon times the correction; and rate and epsilon corrected in float64.
         m, v = self.momentums[index], self.velocities[index]
-        m.assign_add((1 - self.beta_1) * (gradient - m))
-        v.assign(self.beta_2 * v + (1 - self.beta_2) * tf.square(gradient))
-        root = tf.sqrt(v) / self.number("root_correction", variable)
-        return self.number("corrected_rate", variable) * m / (root + self.epsilon)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=m.handle,
+            v=v.handle,
+            beta1_power=tf.zeros((), variable.dtype),
+            beta2_power=tf.zeros((), variable.dtype),
+            lr=self.number("corrected_rate", variable),
+            beta1=tf.constant(self.beta_1, variable.dtype),
+            beta2=tf.constant(self.beta_2, variable.dtype),
+            epsilon=self.number("corrected_epsilon", variable),
+            grad=gradient,
+        )
 
     def get_config(self):
         own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}

@@ -9,7 +9,7 @@ class Optimizer(tf.keras.optimizers.Optimizer):
     """A step for each weight, behind the clipping of the whole gradient and with the weight's decay.
 
     Subclasses name their numbers of a step in `STEP_NUMBERS`, compute them in `step_numbers`, make
-    their slots in `make_slots`, and give what is subtracted from a weight in `step`.
+    their slots in `make_slots`, and move a weight in `step`.
 
     Args:
         learning_rate: a number or a schedule.
@@ -102,16 +102,22 @@ class Optimizer(tf.keras.optimizers.Optimizer):
     def update_step(self, gradient, variable):
         index = self._index_dict[self._var_key(variable)]
         decay = self._decays[index]
-        if not decay:
-            variable.assign_sub(self.step(gradient, variable, index))
-        elif self.DECOUPLED:
-            shrunk = variable * tf.cast(1 - self._numbers["rate"] * decay, variable.dtype)
-            variable.assign(shrunk - self.step(gradient, variable, index))
-        else:
-            variable.assign_sub(self.step(gradient + decay * variable, variable, index))
+        if decay and self.DECOUPLED:
+            self._shrink(variable, tf.cast(1 - self._numbers["rate"] * decay, variable.dtype))
+        elif decay:
+            gradient = gradient + decay * variable
+        self.step(gradient, variable, index)
 
-    def step(self, gradient: tf.Tensor, variable, index: int) -> tf.Tensor:
-        """What is subtracted from a weight.
+    def _shrink(self, variable, factor: tf.Tensor) -> None:
+        # A decay of 1e-8 is none in float32: then a pass over the weights is saved.
+        tf.cond(
+            factor < 1,
+            lambda: tf.group(variable.assign(variable * factor)),
+            tf.no_op,
+        )
+
+    def step(self, gradient: tf.Tensor, variable, index: int) -> None:
+        """Move a weight against its gradient.
 
         Args:
             gradient: of the weight, clipped, with its decay if that is not decoupled.

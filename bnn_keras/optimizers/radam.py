@@ -62,7 +62,7 @@ class RAdam(Optimizer):
         v.assign_add((1 - self.beta_2) * (tf.square(gradient) - v))
         rectified = self.number("rectified", variable) > 0
         denominator = tf.where(rectified, tf.sqrt(v) + self.epsilon, 1.0)
-        return self.number("factor", variable) * m / denominator
+        variable.assign_sub(self.number("factor", variable) * m / denominator)
 
     def get_config(self):
         return {

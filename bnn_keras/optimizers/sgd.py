@@ -38,7 +38,7 @@ class SGD(Optimizer):
         buffer, momentum = self.buffers[index], self.number("momentum", variable)
         buffer.assign(momentum * buffer + gradient)
         direction = gradient + momentum * buffer if self.nesterov else buffer
-        return self.number("rate", variable) * direction
+        variable.assign_sub(self.number("rate", variable) * direction)
 
     def get_config(self):
         momentum = self.momentum
