@@ -178,7 +178,7 @@ def converted():
 
 
 def test_the_file_is_binary_and_the_report_says_what_the_hard_sign_changed(converted):
-    model, x, flatbuffer, report = converted
+    model, x, _, report = converted
     assert all(layer.index is not None for layer in report.layers) and len(report.layers) == 13
     found = report.hardening
     kernels = [q for q in model.layers if hasattr(q, "kernel_quantizer")]

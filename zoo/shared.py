@@ -14,7 +14,6 @@ STEMS = ("grouped", "conv7x7", "thumbnail")
 SHUFFLE_GROUPS = 16  # of the shuffle before a grouped transition, whatever that one's groups
 
 
-
 def he_normal() -> tf.keras.initializers.Initializer:
     """Untruncated normal with standard deviation sqrt(2 / fan_in), as the released code draws."""
     return tf.keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
