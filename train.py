@@ -67,7 +67,7 @@ def train_once(values, strategy, images: data.Dataset, chosen: recipe.Recipe, se
         network = registry.build(values.model, shape, classes, normalization=images.normalization, **changes)
     said = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
     said["overrides"] = changes
-    options = {key: values[key].value for key in ("weights", "checkpoint_steps", "sync_batch_norm")}
+    options = {key: values[key].value for key in ("weights", "checkpoint_steps", *distribution.OPTIONS)}
     distillation.train(values, registry, network, images, chosen, folder, seed=seed, settings=said, **options)
 
 

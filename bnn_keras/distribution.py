@@ -14,14 +14,17 @@ from bnn_keras.errors import UserError, one_of
 
 STRATEGIES = ("none", "mirrored", "multiworker")
 CLUSTER = "TF_CONFIG"
+OPTIONS = ("sync_batch_norm", "data_service")  # flags that are options of `bnn_keras.training.train`
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """Define --strategy and --sync_batch_norm."""
+    """Define the flags that say on what a run is carried out."""
     meaning = f"none, mirrored or multiworker; multiworker where {CLUSTER} is set, else none, if not given"
     flags.DEFINE_string("strategy", None, meaning, flag_values=values)
     meaning = "BatchNorm over the images of all replicas instead of each one's own"
     flags.DEFINE_boolean("sync_batch_norm", False, meaning, flag_values=values)
+    meaning = "HOST:PORT of a tf.data service that decodes; python -m bnn_keras.data_service starts one"
+    flags.DEFINE_string("data_service", None, meaning, flag_values=values)
 
 
 def strategy(name: str | None) -> tf.distribute.Strategy:

@@ -18,7 +18,7 @@ from bnn_keras import (
     quantizers,
     report,
 )
-from bnn_keras.data import Dataset
+from bnn_keras.data import Dataset, service
 from bnn_keras.errors import UserError
 from bnn_keras.recipe import Recipe
 from bnn_keras.run_folder import RunFolder, Table
@@ -48,6 +48,7 @@ class Run:
         dataset, recipe, seed: what it is trained on, and how.
         folder: where this process writes.
         make_trainer: from the network to the model that is compiled and fitted.
+        data_service: HOST:PORT of the tf.data service that decodes the training images.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class Run:
         seed: int,
         folder: RunFolder,
         make_trainer: Callable[[tf.keras.Model], tf.keras.Model],
+        data_service: str | None = None,
     ):
         self.network, self.dataset, self.recipe, self.seed = network, dataset, recipe, seed
-        self.folder = folder
+        self.folder, self.data_service = folder, data_service
         self.steps = dataset.steps_per_epoch(recipe.batch_size)
         self.strategy = network.distribute_strategy
         with self.strategy.scope():
-            self.trainer = _compiled(make_trainer(network), recipe, self.steps)
+            self.trainer = compiled(make_trainer(network), recipe, self.steps)
         # Keras makes the metrics' variables with the first batch, and a checkpoint needs them before.
         limit = self.strategy.num_replicas_in_sync
         held_out = self.trainer.evaluate(self._held_out(limit), steps=1, verbose=0, return_dict=True)
@@ -172,16 +174,18 @@ class Run:
 
     def _rest_of_epoch(self) -> tf.data.Dataset:
         smoothing, classes = self.recipe.label_smoothing, len(self.dataset.class_names)
+        size, epoch, step = self.recipe.batch_size, self.epoch, self.step
 
         def read(part):
-            batches = self.dataset.train(
-                self.recipe.batch_size, self.epoch, self.seed, skip_batches=self.step, part=part
-            )
+            batches = self.dataset.train(size, epoch, self.seed, skip_batches=step, part=part)
             if not smoothing:
                 return batches
             return batches.map(lambda images, labels: (images, objective.smooth(labels, classes, smoothing)))
 
-        return distribution.share_out(self.strategy, read)
+        def read_remotely(part):
+            return service.decoded_by(self.data_service, read, part, size)
+
+        return distribution.share_out(self.strategy, read_remotely if self.data_service else read)
 
     def _held_out(self, limit: int | None = None) -> tf.data.Dataset:
         def read(part):
@@ -250,11 +254,20 @@ def plain_trainer(network: tf.keras.Model) -> tf.keras.Model:
     return tf.keras.Model(network.inputs, network.outputs)
 
 
-def _compiled(trainer: tf.keras.Model, recipe: Recipe, steps: int) -> tf.keras.Model:
+def compiled(trainer: tf.keras.Model, recipe: Recipe, steps: int, jit: bool = False) -> tf.keras.Model:
+    """Give a trainer the recipe's optimizer, the loss and the metrics.
+
+    Args:
+        trainer: to logits.
+        recipe: of the training.
+        steps: of an epoch.
+        jit: compile the steps with XLA.
+    """
     optimizer = optimizers.of(recipe, steps)
     # Otherwise its variables come with the first step, which then is traced twice.
     optimizer.build(trainer.trainable_variables)
-    trainer.compile(optimizer, objective.CrossEntropy(), objective.metrics(trainer.output_shape[-1]))
+    metrics = objective.metrics(trainer.output_shape[-1])
+    trainer.compile(optimizer, objective.CrossEntropy(), metrics, jit_compile=jit)
     return trainer
 
 

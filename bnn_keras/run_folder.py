@@ -18,7 +18,7 @@ from bnn_keras import files
 from bnn_keras.errors import UserError
 
 # Settings that say how a run is carried out; it can be resumed with other values.
-NEUTRAL = ("data_dir", "strict", "checkpoint_steps", "replicas", "environment")
+NEUTRAL = ("data_dir", "strict", "checkpoint_steps", "replicas", "data_service", "environment")
 PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "numpy")
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bnn_keras import distribution, files, optimizers
 from bnn_keras import weights as weights_files
-from bnn_keras.data import Dataset
+from bnn_keras.data import Dataset, service
 from bnn_keras.errors import UserError
 from bnn_keras.recipe import Recipe
 from bnn_keras.run import Run, plain_trainer
@@ -42,6 +42,7 @@ def train(
     weights: str | os.PathLike | None = None,
     checkpoint_steps: int = CHECKPOINT_STEPS,
     sync_batch_norm: bool = False,
+    data_service: str | None = None,
     extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None,
 ) -> str:
@@ -65,6 +66,7 @@ def train(
         weights: a checkpoint to start from; a classifier of other classes starts anew.
         checkpoint_steps: iterations between checkpoints; each epoch ends with one too.
         sync_batch_norm: take BatchNorm's statistics over the images of all replicas.
+        data_service: HOST:PORT of a tf.data service that decodes the training images.
         extra_callbacks: Keras callbacks of the caller's own.
         make_trainer: from the network to the model that is compiled and fitted, for another
             `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded like
@@ -78,6 +80,8 @@ def train(
             loss that is no longer a number.
     """
     _check(network, dataset, recipe, checkpoint_steps)
+    if data_service is not None:
+        service.check(data_service)
     config = {
         **(settings or {}),
         "dataset": dataset.name,
@@ -91,6 +95,7 @@ def train(
         "checkpoint_steps": checkpoint_steps,
         "replicas": network.distribute_strategy.num_replicas_in_sync,
         "sync_batch_norm": sync_batch_norm,
+        "data_service": data_service,
     }
     if sync_batch_norm:
         distribution.synchronize_batch_norm(network)
@@ -105,7 +110,7 @@ def train(
         with folder.locked():
             files.write_text(folder.labels, "".join(f"{name}\n" for name in dataset.class_names))
             print(_header(network, dataset, recipe))
-            run = Run(network, dataset, recipe, seed, folder, make_trainer or plain_trainer)
+            run = Run(network, dataset, recipe, seed, folder, make_trainer or plain_trainer, data_service)
             if not run.resume(home):
                 if weights is not None:
                     print(weights_files.load(network, weights, new_head=True))

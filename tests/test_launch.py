@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn_keras import data, distribution, launch, run_folder
+from bnn_keras import data, data_service, distribution, launch, run_folder
+from bnn_keras.data import service
 from bnn_keras.errors import UserError
 from tests import small_run
 
@@ -197,6 +199,74 @@ def wait_for(condition, seconds=60, pause=0.05):
     while not condition():
         assert time.monotonic() < end
         time.sleep(pause)
+
+
+@pytest.fixture
+def service_of_two():
+    """The address of a tf.data service with one dispatcher and two workers."""
+    dispatcher = service.start()
+    workers = [service.start(service.address(dispatcher)) for _ in range(2)]
+    yield service.address(dispatcher)
+    del workers, dispatcher
+
+
+def test_a_data_service_gives_the_same_batches(service_of_two):
+    digits = data.open("digits", train_examples=100)
+
+    def part(part):
+        return digits.train(12, epoch=3, seed=5, skip_batches=2, part=part)
+
+    for i, n in ((0, 1), (1, 3)):
+        decoded = read(service.decoded_by(service_of_two, part, (i, n), 12))
+        for ours, expected in zip(decoded, read(part((i, n))), strict=True):
+            for tensor, other in zip(ours, expected, strict=True):
+                np.testing.assert_array_equal(tensor, other)
+
+
+def test_a_run_that_reads_through_a_service_has_the_same_weights(service_of_two, tmp_path):
+    weights = [
+        small_run.train(tmp_path / name, SGD.replace(epochs=1), data_service=address).get_weights()
+        for name, address in (("with", service_of_two), ("without", None))
+    ]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("5050", "has an address like HOST:5050. Received: '5050'"),
+        ("localhost:1", "No tf.data service answers at localhost:1: .*bnn_keras.data_service starts one"),
+        ("localhost:99999", "No tf.data service answers at localhost:99999"),
+    ],
+)
+def test_a_service_that_is_not_there(address, sentence, tmp_path):
+    for start in (service.start, lambda it: small_run.train(tmp_path / "run", data_service=it)):
+        with pytest.raises(UserError, match=sentence):
+            start(address)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_service_whose_port_is_taken(capfd):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        assert data_service.main(["data_service", f"--port={taken.getsockname()[1]}"]) == 2
+    assert "error: Cannot listen at port" in capfd.readouterr().err
+
+
+def test_servers_as_commands(tmp_path):
+    command = [sys.executable, "-m", "bnn_keras.data_service"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as dispatcher:
+        address = dispatcher.stdout.readline().split()[-1]
+        with subprocess.Popen(
+            [*command, f"--dispatcher={address}"], cwd=ROOT, stdout=subprocess.PIPE
+        ) as worker:
+            assert worker.stdout.readline() == f"decodes for {address}\n".encode()
+            worker.send_signal(signal.SIGINT)
+            assert worker.wait(30) == 130
+        dispatcher.send_signal(signal.SIGINT)
+        assert dispatcher.wait(30) == 130
 
 
 SGD = small_run.RECIPE.replace(optimizer="sgd", learning_rate=0.1)

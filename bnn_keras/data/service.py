@@ -23,8 +23,8 @@ def start(dispatcher: str | None = None, port: int = 0, host: str = "localhost")
     if dispatcher is None:
         try:
             return SERVICE.DispatchServer(SERVICE.DispatcherConfig(port=port))
-        except tf.errors.OpError as error:
-            raise UserError(f"Cannot listen at port {port}: {error.message.splitlines()[0]}.") from error
+        except RuntimeError as error:  # it says no more than that it could not
+            raise UserError(f"Cannot listen at port {port}; is it taken?") from error
     check(dispatcher)
     # Without a port of its own TensorFlow fills in the one that it got.
     own = f"{host}:{port or '%port%'}"
