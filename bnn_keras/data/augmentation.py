@@ -6,7 +6,7 @@ from a seed that is given, so that an image can be made again.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import tensorflow as tf
@@ -90,6 +90,11 @@ class Augmentation:
             recipe: a `bnn_keras.recipe.Recipe`.
         """
         return cls(**{field.name: getattr(recipe, field.name) for field in dataclasses.fields(cls)})
+
+    @classmethod
+    def in_evaluation(cls, recipe: Mapping) -> "Augmentation":
+        """What a recipe, as config.json has it, says of the images of an evaluation."""
+        return cls(interpolation=recipe.get("interpolation"), evaluation_edge=recipe.get("evaluation_edge"))
 
     @property
     def soft_labels(self) -> bool:

@@ -141,8 +141,8 @@ def hsv(image: tf.Tensor, hue: tf.Tensor, saturation: tf.Tensor, value: tf.Tenso
 
 
 def to_bytes(image: tf.Tensor) -> tf.Tensor:
-    """Rounded to uint8, cut to its range."""
-    return tf.cast(tf.clip_by_value(image + 0.5, 0, 255), tf.uint8)
+    """Numbers from 0 to 255 rounded to uint8."""
+    return tf.cast(image + 0.5, tf.uint8)
 
 
 def _grey(image: tf.Tensor) -> tf.Tensor:

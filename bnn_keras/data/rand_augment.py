@@ -87,12 +87,9 @@ class RandAugment:
             fill: the colour that comes in from outside.
         """
         indices, levels, signs = self.draw(seed)
-        functions = _functions(self.increasing, tuple(fill))
+        apply = _one_of(self.increasing, tuple(fill))
         for i in range(self.count):
-            # A branch each: only the operation that was drawn is computed.
-            branches = [partial(tf.identity, image)]
-            branches += [partial(function, image, levels[i], signs[i]) for function in functions]
-            image = tf.ensure_shape(tf.switch_case(indices[i], branches), image.shape)
+            image = tf.ensure_shape(apply(image, indices[i], levels[i], signs[i]), image.shape)
         return image
 
     def draw(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -119,14 +116,18 @@ class RandAugment:
 
 
 @functools.cache
-def _functions(increasing: bool, fill: tuple[int, ...]) -> list[Operation]:
-    """The operations as functions of the graph, so that it holds each of them once.
+def _one_of(increasing: bool, fill: tuple[int, ...]) -> Callable[..., tf.Tensor]:
+    """A function of image, index (see `RandAugment.draw`), level and sign that applies an operation."""
+    table = operation_table(increasing, fill).values()
 
-    Otherwise every epoch would begin with a second or two of building it.
-    """
-    table = operation_table(increasing, fill)
-    kept_apart = {"_noinline": True}
-    return [tf.function(f, autograph=False, experimental_attributes=kept_apart) for f in table.values()]
+    def apply(image, index, level, sign):
+        # A branch each: only the operation that was drawn is computed.
+        branches = [partial(operation, image, level, sign) for operation in table]
+        return tf.switch_case(index, [partial(tf.identity, image), *branches])
+
+    # A function of the graph, which then holds the branches once and not once for each of `count`:
+    # every epoch builds its graph anew, and that takes time in proportion.
+    return tf.function(apply, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def operation_table(increasing: bool, fill: Sequence[int]) -> dict[str, Operation]:
