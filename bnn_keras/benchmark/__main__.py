@@ -1,4 +1,4 @@
-"""The door to the benchmarks: `python -m bnn_keras.benchmark data | convert | step | flips [flags]`."""
+"""The door to the benchmarks: `python -m bnn_keras.benchmark VERB [flags]`."""
 
 import importlib
 import sys
@@ -9,7 +9,7 @@ from absl import flags
 from bnn_keras import cli
 from bnn_keras.errors import one_of
 
-VERBS = ("data", "convert", "step", "flips")
+VERBS = ("data", "convert", "step", "train", "flips", "distill")
 USAGE = f"""python -m bnn_keras.benchmark VERB [flags]
 
 VERB is one of {", ".join(VERBS)}; --help behind it lists its flags.
