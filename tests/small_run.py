@@ -27,6 +27,7 @@ flags.DEFINE_float("learning_rate", RECIPE.learning_rate, "of the recipe", flag_
 flags.DEFINE_integer("epochs", RECIPE.epochs, "of the recipe", flag_values=FLAGS)
 flags.DEFINE_integer("checkpoint_steps", training.CHECKPOINT_STEPS, "of the run", flag_values=FLAGS)
 flags.DEFINE_boolean("sync_batch_norm", False, "of the run", flag_values=FLAGS)
+flags.DEFINE_integer("devices", 1, "CPUs that are made of this one", flag_values=FLAGS)
 flags.DEFINE_list("kill", [], "WORKER:STEP, each once", flag_values=FLAGS)
 
 
@@ -99,6 +100,10 @@ class Kill(tf.keras.callbacks.Callback):
 
 def run(values, positional):
     strategy = distribution.strategy(None)
+    if values.devices > 1:
+        parts = [tf.config.LogicalDeviceConfiguration()] * values.devices
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(values.devices)])
     train(
         values.output_dir,
         RECIPE.replace(**{key: values[key].value for key in ("optimizer", "learning_rate", "epochs")}),

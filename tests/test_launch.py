@@ -270,41 +270,70 @@ def test_servers_as_commands(tmp_path):
 
 
 SGD = small_run.RECIPE.replace(optimizer="sgd", learning_rate=0.1)
+OPTIONS = "--optimizer=sgd", "--learning_rate=0.1", "--checkpoint_steps=2"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run in one process that was left alone."""
+    folder = run_folder.RunFolder(tmp_path_factory.mktemp("runs") / "alone")
+    small_run.train(folder.path, SGD)
+    return folder
 
 
 def train_together(folder, *options):
     """A run of two workers on this machine."""
-    program = ROOT / "tests" / "small_run.py"
-    words = ["--optimizer=sgd", "--learning_rate=0.1", "--checkpoint_steps=2", *options]
-    command = ["launch", "--workers=2", "--", str(program), f"--output_dir={folder}", *words]
+    program = str(ROOT / "tests" / "small_run.py")
+    command = ["launch", "--workers=2", "--", program, f"--output_dir={folder}", *OPTIONS, *options]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         assert launch.main(command) == 0
     return run_folder.RunFolder(folder)
 
 
-def numbers(path, *columns):
-    return np.array([[float(row[column]) for column in columns] for row in small_run.rows(path)])
-
-
-def test_two_workers_of_which_one_is_killed_train_as_one_alone(tmp_path, capfd):
-    """Steps, history and flips are those of one process that was left alone."""
-    together = train_together(tmp_path / "together", "--sync_batch_norm", "--kill=1:7")
-    shown = capfd.readouterr().out
-    assert "worker 1 was killed by SIGKILL; all start again\n" in shown
-    assert "resuming at epoch 2, step 2 (global step 6)" in shown
-    alone = run_folder.RunFolder(tmp_path / "alone")
-    small_run.train(alone.path, SGD)
-    # The same sums in another order.
+def assert_trained_alike(together, alone):
+    """The same sums in another order."""
     for columns, tolerance in ((("loss", "accuracy", "learning_rate"), 1e-4), (("val_loss",), 0.02)):
         ours, expected = (numbers(folder.history, *columns) for folder in (together, alone))
         np.testing.assert_allclose(ours, expected, rtol=tolerance)
     flips = numbers(together.flips, "mean", "stable", "p99", "p100")
     np.testing.assert_array_equal(flips, numbers(alone.flips, "mean", "stable", "p99", "p100"))
     assert flips[:, 0].min() > 0
+
+
+def numbers(path, *columns):
+    return np.array([[float(row[column]) for column in columns] for row in small_run.rows(path)])
+
+
+def test_two_workers_of_which_one_is_killed_train_as_one_alone(tmp_path, capfd, alone):
+    together = train_together(tmp_path / "together", "--sync_batch_norm", "--kill=1:7")
+    shown = capfd.readouterr().out
+    assert "worker 1 was killed by SIGKILL; all start again\n" in shown
+    assert "resuming at epoch 2, step 2 (global step 6)" in shown
+    assert_trained_alike(together, alone)
     names = [{path.name for path in folder.path.iterdir()} for folder in (together, alone)]
     assert names[0] == names[1]
     assert together.read_config()["replicas"] == 2
+
+
+def test_two_devices_of_one_process_train_as_one(tmp_path, alone):
+    done = small_run.command(tmp_path / "run", *OPTIONS, "--sync_batch_norm", "--devices=2")
+    assert done.returncode == 0, done.stderr
+    assert_trained_alike(run_folder.RunFolder(tmp_path / "run"), alone)
+
+
+@pytest.mark.large
+def test_two_workers_follow_the_loss_curve_of_one(tmp_path):
+    """They are no further from one with the same seed than another seed is."""
+    settings = "--model=meliusnet22", "--train_examples=512", "--epochs=4"
+    two = launch.main(["launch", "--workers=2", "--", str(ROOT / "train.py"), *settings, "--sync_batch_norm",
+                       f"--output_dir={tmp_path}/two"])  # fmt: skip
+    assert two == 0
+    train = [sys.executable, str(ROOT / "train.py"), *settings, f"--output_dir={tmp_path}/one", "--seeds=2"]
+    subprocess.run(train, check=True, cwd=ROOT)
+    two, one, other = (numbers(tmp_path / name / "history.csv", "loss", "val_loss")
+                       for name in ("two", "one/seed0", "one/seed1"))  # fmt: skip
+    assert np.all(np.abs(two - one).mean(0) < np.abs(one - other).mean(0))
 
 
 @pytest.mark.large
