@@ -10,14 +10,14 @@ Nothing is written unless every binary convolution is binary in the file, every 
 the model computes, and the weights take the bytes that are accounted for.
 """
 
-import ast
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from bnn_keras import cli
+from bnn_keras import cli, recipe, weights
 from bnn_keras.deploy import job, orientation
 from bnn_keras.errors import UserError
 from zoo import registry
@@ -55,20 +55,13 @@ def _source(values: flags.FlagValues, positional: list[str]) -> job.Source:
     if positional or values.model is None or values.weights is None:
         raise UserError("Give a run folder or .keras file alone, or --model and --weights together.")
     size, path = values.image_size, Path(values.weights)
-    settings: dict = dict(map(_setting, values.set))
+    # As in training: small photographs have a stem of their own, and a checkpoint does not say so.
+    small = weights.is_torch(path) and recipe.choose_stem("photographs", size)
+    settings: dict = ({"stem": small} if small else {}) | dict(map(cli.setting, values.set))
     model = registry.build(values.model, (size, size, 3), values.classes, path, **settings)
     file = path / job.CHECKPOINTS["best"] if path.is_dir() else path
-    return job.Source(model, file, {}, [], Path(f"{values.model}.tflite"))
-
-
-def _setting(text: str) -> tuple[str, object]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UserError(f"--set takes NAME=VALUE. Received: {text!r}.")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
+    config = {"model": values.model, "recipe": dataclasses.asdict(registry.recipe(values.model))}
+    return job.Source(model, file, config, [], Path(f"{values.model}.tflite"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

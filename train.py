@@ -60,11 +60,12 @@ def train(values: flags.FlagValues, positional: list[str]) -> None:
 
 def train_once(values, strategy, images: data.Dataset, chosen: recipe.Recipe, seed: int, folder) -> None:
     stem = values.stem or recipe.choose_stem(images.kind, images.image_size)
-    changes: dict = {} if stem is None else {"stem": stem}
+    changes: dict = {"normalization": registry.normalization_of(values.model, usual=images.normalization)}
+    changes |= {} if stem is None else {"stem": stem}
     training.make_deterministic(seed)
     shape, classes = (images.image_size, images.image_size, 3), len(images.class_names)
     with strategy.scope():
-        network = registry.build(values.model, shape, classes, normalization=images.normalization, **changes)
+        network = registry.build(values.model, shape, classes, **changes)
     said = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
     said["overrides"] = changes
     options = {key: values[key].value for key in ("weights", "checkpoint_steps", *distribution.OPTIONS)}

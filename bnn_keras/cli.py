@@ -1,5 +1,6 @@
 """What every command shares: flags, and the exit status of each kind of failure."""
 
+import ast
 import importlib
 import logging
 import os
@@ -92,3 +93,18 @@ def no_more(positional: Sequence[str], most: int = 0) -> None:
         raise UserError(
             f"Unexpected argument {positional[most]!r}; every setting is a flag (--help lists them)."
         )
+
+
+def setting(text: str) -> tuple[str, object]:
+    """The name and the value of NAME=VALUE; a value that is no Python literal is a word.
+
+    Raises:
+        UserError: a text of another form.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set takes NAME=VALUE. Received: {text!r}.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value

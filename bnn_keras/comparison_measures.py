@@ -55,7 +55,7 @@ def _stored_mib(profile: accounting.Profile) -> float:
     unused = [
         row
         for row in profile.rows
-        if row.path.endswith("/bias") and row.stage not in elm or row.path == "stem"
+        if (row.path.endswith("/bias") and row.stage not in elm) or row.path == "stem"
     ]
     return profile.size_mib + sum(row.output_shape[-1] or 0 for row in unused) * 4 / MIB
 

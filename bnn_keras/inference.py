@@ -69,10 +69,7 @@ class Classifier:
     @property
     def augmentation(self) -> data.Augmentation:
         """How its recipe makes the images of an evaluation."""
-        recipe = self.trained_on.get("recipe", {})
-        return data.Augmentation(
-            interpolation=recipe.get("interpolation"), evaluation_edge=recipe.get("evaluation_edge")
-        )
+        return data.Augmentation.in_evaluation(self.trained_on.get("recipe", {}))
 
     @property
     def image_size(self) -> int:
@@ -145,7 +142,13 @@ def _read_tflite(path: Path) -> Classifier:
         return Classifier(path, interpreter.predict, shape, classes)
     said = _read_manifest(manifest)
     names = tuple(said["class_names"]) or None
-    return Classifier(path, interpreter.predict, shape, classes, names, said["input"])
+
+    def turned(images):
+        return interpreter.predict(np.ascontiguousarray(images[:, ::-1, ::-1]))
+
+    upright = said["input"].get("orientation", deploy.UPRIGHT) == deploy.UPRIGHT
+    logits = interpreter.predict if upright else turned
+    return Classifier(path, logits, shape, classes, names, said["input"])
 
 
 def _read_manifest(path: Path) -> dict:

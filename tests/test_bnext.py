@@ -8,13 +8,14 @@ import tensorflow as tf
 
 import convert
 import zoo
-from bnn_keras import accounting, deploy, layers, quantizers
+from bnn_keras import accounting, deploy, inference, layers, normalization, quantizers
 from bnn_keras.deploy import hardening, orientation
 from bnn_keras.errors import UserError
 from tests.networks import images, randomise
 from zoo import bnext
 
 WIDTHS = (16, 32, 32, 64, 64, 128)
+FEWER = (16, 32, 32)  # a plain block that doubles its width, and one with the attention
 
 
 def small(size=32, classes=10, temperature=1.0, **settings):
@@ -172,14 +173,14 @@ def test_a_step_keeps_kernels_and_shares_within_their_bounds():
 @pytest.fixture(scope="module")
 def converted():
     """A model with soft kernels, and its file."""
-    model, x = small(64, temperature=0.3), images(3, 64)
+    model, x = small(32, temperature=0.3, widths=FEWER), images(3, 32)
     labels = np.asarray(model(x)).argmax(-1)
     return model, x, *deploy.convert(model, x, labels)
 
 
 def test_the_file_is_binary_and_the_report_says_what_the_hard_sign_changed(converted):
     model, x, _, report = converted
-    assert all(layer.index is not None for layer in report.layers) and len(report.layers) == 13
+    assert all(layer.index is not None for layer in report.layers) and len(report.layers) == 5
     found = report.hardening
     kernels = [q for q in model.layers if hasattr(q, "kernel_quantizer")]
     soft = sum(int((np.abs(k.kernel.latent_variable.numpy()) < np.float32(0.3)).sum()) for k in kernels)
@@ -215,7 +216,7 @@ def test_upside_down_takes_the_turned_image():
 
 
 def test_convert_with_either_orientation(tmp_path, capsys):
-    small(64).save(tmp_path / "m.keras")
+    small(32, widths=FEWER).save(tmp_path / "m.keras")
     for value in orientation.ORIENTATIONS:
         output = tmp_path / f"{value}.tflite"
         assert (
@@ -227,7 +228,7 @@ def test_convert_with_either_orientation(tmp_path, capsys):
         manifest = json.loads(output.with_suffix(".json").read_text())
         assert manifest["input"]["orientation"] == value
         assert manifest["hardened"]["soft"] > 0
-    x = images(1, 64)
+    x = images(1, 32)
     upright, turned = (
         deploy.run((tmp_path / f"{value}.tflite").read_bytes(), pixels)
         for value, pixels in zip(orientation.ORIENTATIONS, (x, x[:, ::-1, ::-1]), strict=True)
@@ -242,3 +243,36 @@ def test_networks_that_do_not_turn_their_image_have_one_orientation(tmp_path, ca
     )
     assert convert.main(["convert", str(tmp_path / "m.keras"), "--orientation=upside_down"]) == 2
     assert "meliusneta does not turn its image" in capsys.readouterr().err
+
+
+def test_a_file_for_turned_images_is_read_as_one(tmp_path):
+    model, x = small(32, widths=FEWER), images(2, 32)
+    model.save(tmp_path / "m.keras")
+    output = tmp_path / "m.tflite"
+    assert (
+        convert.main(["c", str(tmp_path / "m.keras"), f"--output={output}", "--orientation=upside_down"]) == 0
+    )
+    wanted = hardening.harden(model)(x).numpy()
+    np.testing.assert_allclose(
+        inference.read(output).logits(x), wanted, rtol=1e-3, atol=1e-2 * np.ptp(wanted)
+    )
+
+
+@pytest.mark.parametrize(
+    ("usual", "settings", "wanted"),
+    (
+        (None, {}, "larq_zoo"),
+        (None, {"stem": "thumbnail"}, "bnext_cifar"),
+        ("cifar10", {}, "bnext_cifar"),
+        ("digits", {"stem": "thumbnail"}, "digits"),
+    ),
+)
+def test_images_are_normalised_as_by_the_authors(usual, settings, wanted):
+    assert zoo.registry.normalization_of("bnext_t", settings, usual) == wanted
+    assert zoo.registry.normalization_of("meliusnet22", settings, usual) == (usual or "imagenet2012")
+
+
+def test_a_network_is_built_with_its_authors_normalisation():
+    model = zoo.build("bnext_t", (32, 32, 3), 10, widths=WIDTHS, stem="thumbnail")
+    mean, _ = normalization.MEAN_STD["bnext_cifar"]
+    assert tuple(model.get_layer("normalization").mean) == mean

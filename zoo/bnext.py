@@ -36,8 +36,8 @@ VARIANTS: dict[str, dict] = {
 
 RECIPES = {**dict.fromkeys(VARIANTS, "bnext"), "bnext_l": "bnext_l", "bnext18": "bnext18"}
 OTHER_RECIPES = {"cifar10": "bnext_cifar10", "cifar100": "bnext_cifar100"}
-# torchvision's constants.
-NORMALIZATION = "larq_zoo"
+# The authors' constants, where others are usual: torchvision's, and their own for CIFAR.
+NORMALIZATIONS = {"imagenet2012": "larq_zoo", "cifar10": "bnext_cifar", "cifar100": "bnext_cifar"}
 
 STEMS = ("conv3x3", "conv7x7", "thumbnail")
 SQUEEZE = 8  # channels of the squeeze-and-expand branch to one between its two layers

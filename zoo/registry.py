@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from collections.abc import Mapping
 from types import ModuleType
 
 import tensorflow as tf
@@ -12,8 +13,8 @@ from bnn_keras.recipe import IMAGENET, Recipe
 from zoo import binarydensenet, birealnet, bnext, meliusnet, mobilenet, recipes, resnet, resnete, shared
 
 # A module here is one paper's: VARIANTS (settings by name), RECIPES (of each on ImageNet, by name),
-# network(x, **settings), OTHER_RECIPES (on other data sets) if it has some, and NORMALIZATION if its
-# networks were made for another one than ImageNet's.
+# network(x, **settings), OTHER_RECIPES (on other data sets) if it has some, and
+# NORMALIZATIONS (by those that are usual for the data) where its authors have others.
 PAPERS: tuple[ModuleType, ...] = (meliusnet, binarydensenet, resnete, birealnet, resnet, mobilenet, bnext)
 SMALLEST = 32  # pixels; below that the last sections would have no image left
 PUBLISHED = ("params",)  # what a row of VARIANTS says besides the settings
@@ -44,7 +45,7 @@ def build(
         include_top: False ends with the feature map, [batch, height / 32, width / 32, channels].
         classifier_activation: None gives logits.
         normalization: a name of `bnn_keras.normalization`, a (mean, std) pair of triples, "none";
-            None is the family's own, for most ImageNet's.
+            None is its authors' own, see `normalization_of`.
         overrides: settings of the family in place of the variant's own, such as `stem`, `binary`,
             `pad_values`, `kernel_clip`.
 
@@ -58,7 +59,7 @@ def build(
     settings = {**variant(name), **overrides}
     _check(name, input_shape, classes, settings, paper)
     image = tf.keras.Input(input_shape, name="image")
-    x = _normalize(image, normalization or getattr(paper, "NORMALIZATION", None))
+    x = _normalize(image, normalization_of(name, settings) if normalization is None else normalization)
     x = paper.network(x, head=shared.Head(classes, include_top, classifier_activation), **settings)
     model = tf.keras.Model(image, x, name=name)
     if weights is not None:
@@ -101,6 +102,21 @@ def recipe(
         same_share = published.temperature_decay ** (published.epochs / found.epochs)
         return found.replace(temperature_decay=same_share)
     return found
+
+
+def normalization_of(name: str, settings: Mapping | None = None, usual: str | None = None) -> str:
+    """The name of the constants that a network's authors normalise images with.
+
+    Args:
+        name: one of `list_models()`.
+        settings: of the network; those with the thumbnail stem are for CIFAR.
+        usual: what others normalise the data with, where they are known; the authors may not.
+    """
+    own = getattr(_paper(name), "NORMALIZATIONS", {})
+    if usual is None:
+        small = bool(own) and (settings or {}).get("stem") == "thumbnail"
+        usual = "cifar10" if small else normalization.DEFAULT
+    return own.get(usual, usual)
 
 
 def _paper(name: str) -> ModuleType:

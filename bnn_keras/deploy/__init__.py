@@ -4,9 +4,21 @@ import dataclasses
 
 from bnn_keras.deploy import hardening
 from bnn_keras.deploy.conversion import to_flatbuffer
+from bnn_keras.deploy.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.deploy.verification import Report, interpreter, lines, require, run, verify
 
-__all__ = ["Report", "convert", "interpreter", "lines", "require", "run", "to_flatbuffer", "verify"]
+__all__ = [
+    "UPRIGHT",
+    "UPSIDE_DOWN",
+    "Report",
+    "convert",
+    "interpreter",
+    "lines",
+    "require",
+    "run",
+    "to_flatbuffer",
+    "verify",
+]
 
 
 def convert(model, images, labels=None):

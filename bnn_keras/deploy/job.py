@@ -119,7 +119,9 @@ def images(source: Source, dataset: str | None, data_dir: str | None, limit: int
         raise UserError(
             f"{dataset} has square images; the model takes {height} x {width}: use --dataset={SAMPLES}."
         )
-    found = data.open(dataset, data_dir or source.config.get("data_dir"), height)
+    evaluated = data.Augmentation.in_evaluation(source.config.get("recipe", {}))
+    data_dir = data_dir or source.config.get("data_dir")
+    found = data.open(dataset, data_dir, height, augmentation=evaluated)
     batches = [(images.numpy(), labels.numpy()) for images, labels in found.test(32, limit=limit)]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     known = len(found.class_names) == source.model.output_shape[-1]
@@ -180,6 +182,9 @@ def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Repo
             "orientation": source.orientation,
             "dataset": config.get("dataset"),
             "kind": config.get("kind"),
+            "recipe": {
+                key: config.get("recipe", {}).get(key) for key in ("interpolation", "evaluation_edge")
+            },
         },
         "output": {
             "name": "output",

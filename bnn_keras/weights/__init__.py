@@ -2,5 +2,6 @@
 
 from bnn_keras.weights.loading import load
 from bnn_keras.weights.model_file import find_model, read_model
+from bnn_keras.weights.torch_file import is_torch
 
-__all__ = ["find_model", "load", "read_model"]
+__all__ = ["find_model", "is_torch", "load", "read_model"]

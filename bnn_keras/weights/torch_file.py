@@ -91,7 +91,8 @@ def _first_line(error: object) -> str:
 def _numbers() -> list:
     """What a NumPy number is made of in a pickle."""
     kinds = (np.float32, np.float64, np.int64)
-    return [np.core.multiarray.scalar, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
+    scalar = np.core.multiarray.scalar  # type: ignore[attr-defined]
+    return [scalar, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
 
 
 def _is_array(value) -> bool:

@@ -96,7 +96,7 @@ class Entry:
     ours: Callable[[np.ndarray], np.ndarray]
 
 
-def entries(layer: keras.Layer, module: str) -> list[Entry]:
+def entries(layer: tf.keras.layers.Layer, module: str) -> list[Entry]:
     """A layer's weights in their order."""
     shapes = [tuple(weight.shape) for weight in layer.weights]
     if isinstance(layer, keras.Conv2D):
