@@ -3,8 +3,7 @@
 python train.py                                       MeliusNet-29 on scikit-learn's digits
 python train.py --model=meliusnet22 --dataset=cifar10 --data_dir=DIR
 
-The same command again resumes a run that was stopped. Flags that are not given follow the recipe: the
-paper's on ImageNet, one that suits the data elsewhere, or --recipe=NAME|FILE.toml.
+The same command again resumes a run that was stopped. Flags that are not given follow the recipe.
 """
 
 import dataclasses

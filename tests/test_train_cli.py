@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 import train
 import zoo
@@ -46,6 +47,7 @@ def asked(monkeypatch):
 
     def build(*arguments, **settings):
         calls.append(("build", arguments, settings))
+        calls.append(("strategy", (tf.distribute.get_strategy(),), {}))
         return "network"
 
     monkeypatch.setattr(train.registry, "build", build)
@@ -98,7 +100,16 @@ def test_every_flag_arrives(asked):
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.optimizer) == (3, 8, 0.5, "sgd")
     assert (dataset.image_size, dataset.num_train, str(folder)) == (64, 99, "out")
     assert (options["seed"], options["weights"], options["checkpoint_steps"]) == (9, "some.keras", 7)
-    assert options["settings"]["overrides"] == {"stem": "conv7x7"}
+    assert options["settings"]["overrides"] == {"stem": "conv7x7", "normalization": "digits"}
+
+
+def test_flags_of_many_machines_arrive(asked):
+    by_name, *_, options = asked()
+    assert by_name["strategy"][0] == (tf.distribute.get_strategy(),)
+    assert options["sync_batch_norm"] is False and options["data_service"] is None
+    by_name, *_, options = asked("--strategy=mirrored", "--sync_batch_norm", "--data_service=there:5050")
+    assert isinstance(by_name["strategy"][0][0], tf.distribute.MirroredStrategy)
+    assert options["sync_batch_norm"] is True and options["data_service"] == "there:5050"
 
 
 def test_data_flags_arrive(asked, monkeypatch):
@@ -145,6 +156,9 @@ def test_lists_models_and_recipes(capsys):
         ("--seed=-1", "Received: -1"),
         ("--epochs=many", "--epochs=many: it must be a whole number from 1 up"),
         ("--recipe=melius", "Unknown recipe 'melius'; valid: bnext, "),
+        ("--strategy=cluster", "strategy 'cluster'; valid: none, mirrored, multiworker"),
+        ("--strategy=multiworker", "needs TF_CONFIG in the environment"),
+        ("--data_service=5050", "an address like HOST:5050. Received: '5050'"),
         ("--seeds=0", "seeds must be at least 1. Received: 0"),
         ("--colour=red", "valid flags: "),
         ("meliusnet22", "Unexpected argument 'meliusnet22'"),
