@@ -1,6 +1,7 @@
 """The state of a training run: what goes from epoch to epoch, and into its checkpoints."""
 
 import contextlib
+import functools
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -182,10 +183,10 @@ class Run:
                 return batches
             return batches.map(lambda images, labels: (images, objective.smooth(labels, classes, smoothing)))
 
-        def read_remotely(part):
-            return service.decoded_by(self.data_service, read, part, size)
-
-        return distribution.share_out(self.strategy, read_remotely if self.data_service else read)
+        if self.data_service is None:
+            return distribution.share_out(self.strategy, read)
+        decoded = functools.partial(service.decoded_by, self.data_service, read, batch_size=size)
+        return distribution.share_out(self.strategy, decoded)
 
     def _held_out(self, limit: int | None = None) -> tf.data.Dataset:
         def read(part):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bnn_keras import data, data_service, distribution, launch, run_folder
 from bnn_keras.data import service
@@ -73,6 +74,41 @@ def test_a_cluster_that_is_none_is_refused_with_an_example(cluster, monkeypatch)
     monkeypatch.setenv("TF_CONFIG", cluster)
     with pytest.raises(UserError, match=r"needs TF_CONFIG .* such as \{.*\}; .*bnn_keras.launch"):
         distribution.strategy(None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "index", "jobs", "writes"),
+    [
+        (None, None, [], True),
+        ("worker", 0, ["worker"], True),
+        ("worker", 1, ["worker"], False),
+        ("chief", 0, ["chief", "worker"], True),
+        ("worker", 0, ["chief", "worker"], False),
+    ],
+)
+def test_one_worker_writes(kind, index, jobs, writes, tmp_path):
+    class Resolver:
+        task_type, task_id = kind, index
+
+        def cluster_spec(self):
+            return tf.train.ClusterSpec({job: ["a:1", "b:1"] for job in jobs})
+
+    class Strategy:
+        cluster_resolver = Resolver()
+
+    assert distribution.is_chief(Strategy()) is writes
+    with distribution.place_to_write(Strategy(), tmp_path / "run") as place:
+        assert (place == tmp_path / "run") is writes
+        place.mkdir()
+    assert place.exists() is writes
+
+
+def test_a_batch_that_the_replicas_cannot_share():
+    class Strategy:
+        num_replicas_in_sync = 3
+
+    with pytest.raises(UserError, match="multiple of the 3 replicas. Received: 16"):
+        distribution.check_batch(Strategy(), 16)
 
 
 def test_unknown_strategies_are_refused():

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import time
 
@@ -54,6 +55,16 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path, undisturbed):
         small_run.train(folder.path, make_trainer=make, checkpoint_steps=1)
     assert all(np.isfinite(weight).all() for weight in small_run.weights_of(folder.best_model))
     # What was saved last is the fifth step, and goes on as if nothing had been.
+    small_run.train(folder.path)
+    assert_same(folder, undisturbed)
+
+
+def test_a_run_folder_has_one_owner(undisturbed, tmp_path):
+    folder = run_folder.RunFolder(tmp_path / "run")
+    shutil.copytree(undisturbed.path, folder.path)
+    folder.finished.unlink()
+    with folder.locked(), pytest.raises(UserError, match=f"Another process is training in {folder.path}"):
+        small_run.train(folder.path)
     small_run.train(folder.path)
     assert_same(folder, undisturbed)
 
