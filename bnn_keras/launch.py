@@ -11,6 +11,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -53,7 +54,10 @@ def launch(values: flags.FlagValues, command: list[str]) -> None:
     """
     if not command:
         raise UserError("There is no command: give it behind --, such as `-- train.py --epochs=3`.")
-    if command[0].endswith(".py"):
+    is_script = command[0].endswith(".py")
+    if not (Path(command[0]).is_file() if is_script else shutil.which(command[0])):
+        raise UserError(f"There is no file or program {command[0]} that workers could run.")
+    if is_script:
         command = [sys.executable, *command]
     with tempfile.TemporaryDirectory(prefix="bnn_keras_launch") as scratch, _terminable():
         _start_until_done(command, values.workers, Path(values.logs or scratch), scratch)
@@ -106,7 +110,7 @@ class Worker:
         command: Sequence[str],
         addresses: Sequence[str],
         index: int,
-        output: int,
+        output: IO[bytes],
         logs: Path,
         scratch: str,
     ):
@@ -156,22 +160,25 @@ class Group:
 
     def __init__(self, command: Sequence[str], workers: int, logs: Path, scratch: str):
         self.resumed_at = -1
-        # A terminal stays one for the first worker, which draws a progress bar there.
-        self._output, theirs = pty.openpty() if sys.stdout.isatty() else os.pipe()
-        addresses = _free_addresses(workers)
-        self._workers = [Worker(command, addresses, i, theirs, logs, scratch) for i in range(workers)]
-        os.close(theirs)
-        self._relay = threading.Thread(target=self._show, daemon=True)
-        self._relay.start()
+        with contextlib.ExitStack() as stack:
+            # A terminal stays one for the first worker, which draws a progress bar there.
+            output, theirs = pty.openpty() if sys.stdout.isatty() else os.pipe()
+            stack.callback(os.close, output)
+            relay = threading.Thread(target=self._show, args=[output], daemon=True)
+            relay.start()
+            stack.callback(relay.join)
+            addresses, self._workers = _free_addresses(workers), []
+            with os.fdopen(theirs, "wb") as writer:
+                for i in range(workers):
+                    self._workers.append(Worker(command, addresses, i, writer, logs, scratch))
+                    stack.callback(self._workers[i].kill)
+            self._end = stack.pop_all()
 
     def __enter__(self) -> "Group":
         return self
 
     def __exit__(self, *_) -> None:
-        for worker in self._workers:
-            worker.kill()
-        self._relay.join()
-        os.close(self._output)
+        self._end.close()
 
     def wait(self) -> tuple[Worker | None, int]:
         """Wait until all are done.
@@ -194,12 +201,12 @@ class Group:
             return (self._workers[0], first) if first and first > 0 else failed[0]
         return (killed or ended)[0]
 
-    def _show(self) -> None:
+    def _show(self, source: int) -> None:
         """Hand the first worker's output on, and see where it resumes."""
         line = b""
         # A terminal whose last writer is gone reads as an error.
         with contextlib.suppress(OSError):
-            while output := os.read(self._output, 2**16):
+            while output := os.read(source, 2**16):
                 sys.stdout.buffer.write(output)
                 sys.stdout.flush()
                 *complete, line = (line + output).split(b"\n")

@@ -222,6 +222,12 @@ def test_ending_the_launcher_ends_all(number, tmp_path):
     [
         ([], "There is no command: give it behind --"),
         (["--workers=0", "--", "train.py"], "--workers"),
+        (["--", "trian.py"], "There is no file or program trian.py"),
+        (["--", "bnn-trian"], "There is no file or program bnn-trian"),
+        (
+            ["--logs=/dev/null/logs", "--", "train.py", "--list_models"],
+            "Cannot write /dev/null/logs/worker1.log",
+        ),
         (["--wrkers=2", "--", "train.py"], "valid flags: --logs, --workers"),
     ],
 )
