@@ -23,7 +23,8 @@ def test_float_layers_are_lowered_and_binary_ones_are_not():
     np.testing.assert_array_equal(*(m.get_layer("block1/conv")(signs) for m in (network, twin)))
 
 
-@pytest.mark.parametrize("flag", ["--jit", "--mixed_precision"])
+# XLA takes its time to compile even a small step.
+@pytest.mark.parametrize("flag", [pytest.param("--jit", marks=pytest.mark.large), "--mixed_precision"])
 def test_everything_asked_for_is_measured(flag, monkeypatch, capsys):
     monkeypatch.setattr(train.registry, "build", lambda name, shape, classes: small_run.network(classes))
     words = [
