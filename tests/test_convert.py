@@ -115,7 +115,7 @@ def test_mistakes_get_one_sentence_and_status_2(run_folder, arguments, message, 
     assert sorted(run_folder.iterdir()) == before
 
 
-def quick(model, images):
+def quick(model, images, labels=None):
     """In place of a conversion, where what is written is looked at and not what is in it."""
     return deploy.to_flatbuffer(model), deploy.verify(model, deploy.to_flatbuffer(model), images[:1])
 

@@ -127,7 +127,7 @@ def test_files_that_are_none(source, tmp_path):
     (tmp_path / "text.keras").write_text("no model")
     (tmp_path / "text.weights.h5").write_text("no weights")
     (tmp_path / "text.h5").write_text("no weights")
-    (tmp_path / "some.pth").write_text("no weights")
+    (tmp_path / "some.onnx").write_text("no weights")
     shutil.copy(folder / "tiny.weights.h5", tmp_path / "renamed.h5")
     (tmp_path / "empty").mkdir()
     for name, message in {
@@ -136,7 +136,7 @@ def test_files_that_are_none(source, tmp_path):
         "text.weights.h5": "not a whole HDF5 file",
         "text.h5": "not a whole HDF5 file",
         "renamed.h5": "lists no layer_names",
-        "some.pth": "valid: a run folder",
+        "some.onnx": "valid: a run folder",
         "missing.h5": "No such file or folder",
         "missing.keras": "No such file or folder",
         "empty": "No best.keras",

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from zoo import shared
 
-NORMALIZATION = ((127.5,) * 3, (127.5,) * 3)  # to [-1, 1]
+NORMALIZATIONS = {"imagenet2012": ((127.5,) * 3, (127.5,) * 3)}  # to [-1, 1]
 
 VARIANTS = {
     "mobilenetv1_050": dict(alpha=0.5),

@@ -104,8 +104,8 @@ def recipe(
     return found
 
 
-def normalization_of(name: str, settings: Mapping | None = None, usual: str | None = None) -> str:
-    """The name of the constants that a network's authors normalise images with.
+def normalization_of(name: str, settings: Mapping | None = None, usual: str | None = None) -> str | tuple:
+    """The constants that a network's authors normalise images with, by name or as (mean, std).
 
     Args:
         name: one of `list_models()`.

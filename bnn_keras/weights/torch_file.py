@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -75,11 +76,11 @@ def _load(path: Path):
 
 
 def _refusal(path: Path, reason: str) -> str:
-    if "Unsupported" in reason or "GLOBAL" in reason:
-        return (
-            f"{path} is refused: it is a pickle that holds more than numbers, "
-            f"and might run code ({_first_line(reason)})."
-        )
+    # torch surrounds what it found with advice.
+    found = re.search(r"Unsupported (global|class).*", reason)
+    if found:
+        what = found.group().rstrip(".")
+        return f"{path} is refused: it is a pickle that holds more than numbers, and might run code ({what})."
     return f"{path} is not a whole PyTorch checkpoint: {_first_line(reason)}."
 
 
