@@ -81,7 +81,7 @@ def progressive_conv(
         use_bias=False,
         input_quantizer=quantizers.activation_sign(quantizers.BNEXT_CLIP),
         kernel_quantizer=quantizers.ProgressiveSign(hard_below),
-        kernel_constraint=quantizers.kernel_constraint(kernel_clip),
+        kernel_constraint=quantizers.Clip(-kernel_clip, kernel_clip),
         kernel_initializer=tf.keras.initializers.RandomNormal(stddev=0.001),
         name=name,
     )
@@ -137,14 +137,6 @@ class Bias(tf.keras.layers.Layer):
 
 
 @register
-class UnitInterval(tf.keras.constraints.Constraint):
-    """Keeps weights in [0, 1]."""
-
-    def __call__(self, w):
-        return tf.clip_by_value(w, 0, 1)
-
-
-@register
 class Mix(tf.keras.layers.Layer):
     """s * a + (1 - s) * b with a share s for each channel, trained, from 0.5 (BNext, figure 3c).
 
@@ -159,7 +151,7 @@ class Mix(tf.keras.layers.Layer):
             "share",
             (1, 1, 1, input_shape[0][-1]),  # four dimensions, as those of Bias
             initializer=tf.keras.initializers.Constant(0.5),
-            constraint=UnitInterval(),
+            constraint=quantizers.Clip(0.0, 1.0),
         )
         super().build(input_shape)
 

@@ -34,6 +34,32 @@ def kernel_constraint(clip: float | None = None) -> tf.keras.constraints.Constra
     return None if clip is None else lq.constraints.WeightClip(clip)
 
 
+def clip(values: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """Values cut at both ends, in one pass (`tf.clip_by_value` makes two)."""
+    ends = (tf.constant(end, values.dtype) for end in (low, high))
+    return tf.raw_ops.ClipByValue(
+        t=values, **dict(zip(("clip_value_min", "clip_value_max"), ends, strict=True))
+    )
+
+
+@tf.keras.utils.register_keras_serializable(package="bnn_keras")
+class Clip(tf.keras.constraints.Constraint):
+    """Keeps weights between two values.
+
+    Args:
+        low, high: the values.
+    """
+
+    def __init__(self, low: float, high: float):
+        self.low, self.high = low, high
+
+    def __call__(self, w):
+        return clip(tf.convert_to_tensor(w), self.low, self.high)
+
+    def get_config(self):
+        return {"low": self.low, "high": self.high}
+
+
 @tf.keras.utils.register_keras_serializable(package="bnn_keras")
 class ProgressiveSign(lq.quantizers.Quantizer):
     """clip(w / T, -1, 1), and sign(w) once the temperature T is low; the gradient passes as it is.
@@ -69,7 +95,7 @@ class ProgressiveSign(lq.quantizers.Quantizer):
             return tf.cond(
                 temperature < self.hard_below,
                 lambda: lq.math.sign(w),
-                lambda: tf.clip_by_value(w / tf.maximum(temperature, SMALLEST_TEMPERATURE), -1, 1),
+                lambda: clip(w / tf.maximum(temperature, SMALLEST_TEMPERATURE), -1, 1),
             )
 
         return tf.grad_pass_through(quantize)(inputs)
