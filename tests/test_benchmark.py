@@ -36,7 +36,10 @@ def test_a_conversion(capsys):
 
 def test_unknown_benchmarks_and_models(capsys):
     assert main("speed") == 2
-    assert "Unknown benchmark 'speed'; valid: data, convert, step, train, flips, distill" in capsys.readouterr().err
+    assert (
+        "Unknown benchmark 'speed'; valid: data, convert, step, train, flips, distill"
+        in capsys.readouterr().err
+    )
     assert main("convert", "--model=alexnet") == 2
     assert "Unknown model 'alexnet'" in capsys.readouterr().err
 
