@@ -288,6 +288,9 @@ def test_lower_precision_keeps_binary_layers_and_logits_in_float32():
     logits = Teacher("t", lowered)(images)[0]
     assert logits.dtype == tf.float32 and Teacher("t", lowered).digest != Teacher("t", network).digest
     assert [w.dtype for w in lowered.weights] == [tf.float32] * len(lowered.weights)
+    # A convolution behind the same signs is the same to the last bit.
+    signs = tf.constant(np.random.default_rng(1).choice([-1.0, 1.0], (2, 4, 4, 16)), tf.float32)
+    np.testing.assert_array_equal(*(n.get_layer("block/conv")(signs) for n in (network, lowered)))
 
 
 def save(network, path):

@@ -11,7 +11,7 @@ from absl import flags
 
 from bnn_keras import cli
 from bnn_keras.benchmark import timing
-from bnn_keras.benchmark.step import CLASSES, WARM_UP
+from bnn_keras.benchmark.step import CLASSES
 from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, written_down
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.trainer import Distilled, Objective
@@ -23,15 +23,8 @@ LIMIT = 1.05
 
 def flag_values() -> flags.FlagValues:
     """The flags, with their defaults."""
-    values = flags.FlagValues()
-    flags.DEFINE_string("model", "meliusnet22", "student, of the zoo", flag_values=values)
+    values = timing.step_flags("meliusnet22")
     flags.DEFINE_string("teacher", "resnet18", "teacher, of the zoo, with random weights", flag_values=values)
-    for name, default, meaning in (
-        ("image_size", 64, "edge in pixels"),
-        ("batch_size", 32, "images a step"),
-        ("repeats", 200, "steps of each, in turns"),
-    ):
-        flags.DEFINE_integer(name, default, meaning, flag_values=values, lower_bound=1)
     return values
 
 
@@ -39,10 +32,7 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
     """Train in turns on the same batch and print the medians."""
     cli.no_more(positional)
     contestants = _contestants(values)
-    for step in contestants.values():
-        for _ in range(WARM_UP):
-            step()
-    times = timing.interleaved(contestants, values.repeats)
+    times = timing.interleaved(contestants, values.repeats, timing.WARM_UP)
     parts = times.median(ALONE) + times.median(ASKED)
     print(
         f"{values.model} taught by {values.teacher} at {values.image_size} pixels, a step of "

@@ -12,19 +12,6 @@ from zoo import registry
 
 THEIRS, OURS = "larq-zoo", "bnn_keras"
 CLASSES = 10
-WARM_UP = 3  # steps; the first one traces
-
-
-def flag_values() -> flags.FlagValues:
-    """The flags, with their defaults."""
-    values = flags.FlagValues()
-    for name, default, meaning in (
-        ("image_size", 64, "Edge in pixels."),
-        ("batch_size", 32, "Images a step."),
-        ("repeats", 200, "Steps of each, in turns."),
-    ):
-        flags.DEFINE_integer(name, default, meaning, flag_values=values, lower_bound=1)
-    return values
 
 
 def compare(values: flags.FlagValues, positional: list[str]) -> None:
@@ -40,18 +27,12 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
         THEIRS: training_step(theirs, shape, values.batch_size),
         OURS: training_step(registry.build("meliusnet22", shape, CLASSES), shape, values.batch_size),
     }
-    for step in contestants.values():
-        for _ in range(WARM_UP):
-            step()
-    times = timing.interleaved(contestants, values.repeats)
+    times = timing.interleaved(contestants, values.repeats, timing.WARM_UP)
     print(
         f"MeliusNet-22 at {values.image_size} pixels, a step of {values.batch_size} images with Adam, "
         f"{values.repeats} of each, interleaved; medians"
     )
-    for name in contestants:
-        print(f"{name}: {1000 * times.median(name):.0f} ms, {times.ratio(name):.3f} of the first")
-    print(f"A/A ratio of the first: {times.aa_ratio:.3f}")
-    print(timing.machine())
+    timing.print_ratios(times)
 
 
 def training_step(model: tf.keras.Model, shape: tuple[int, ...], batch_size: int) -> Callable[[], object]:
@@ -66,4 +47,4 @@ def training_step(model: tf.keras.Model, shape: tuple[int, ...], batch_size: int
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The door."""
-    return cli.run(compare, flag_values(), __doc__, argv)
+    return cli.run(compare, timing.step_flags(), __doc__, argv)

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 
 import tensorflow as tf
+from absl import flags
+
+WARM_UP = 3  # steps of a network; the first one traces
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +44,19 @@ class Timing:
         return statistics.median(self.again) / self.median(self.baseline)
 
 
-def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int) -> Timing:
+def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 0) -> Timing:
     """Call every function `repeats` times in turns; the first one is the baseline and is called twice a turn.
 
     The turn starts one place further each time, so that nobody always follows the same neighbour.
-    Call each function once beforehand if its first call is a special one.
 
     Args:
         functions: by name.
         repeats: turns, at least 1.
+        warm_up: calls of each beforehand that are not counted.
     """
+    for function in functions.values():
+        for _ in range(warm_up):
+            function()
     turns = [*functions.items(), (None, next(iter(functions.values())))]
     seconds: dict[str | None, list[float]] = {name: [] for name, _ in turns}
     for turn in range(repeats):
@@ -60,6 +66,32 @@ def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int) -> 
             function()
             seconds[name].append(time.perf_counter() - start)
     return Timing({name: tuple(seconds[name]) for name in functions}, tuple(seconds[None]))
+
+
+def step_flags(model: str | None = None) -> flags.FlagValues:
+    """The flags of a benchmark of training steps.
+
+    Args:
+        model: default of --model; None for a benchmark of one network.
+    """
+    values = flags.FlagValues()
+    if model is not None:
+        flags.DEFINE_string("model", model, "network of the zoo", flag_values=values)
+    for name, default, meaning in (
+        ("image_size", 64, "edge in pixels"),
+        ("batch_size", 32, "images a step"),
+        ("repeats", 200, "steps of each, in turns"),
+    ):
+        flags.DEFINE_integer(name, default, meaning, flag_values=values, lower_bound=1)
+    return values
+
+
+def print_ratios(times: Timing) -> None:
+    """Print every median with its ratio to the first, and where it was measured."""
+    for name in times.seconds:
+        print(f"{name}: {1000 * times.median(name):.1f} ms, {times.ratio(name):.3f} of the first")
+    print(f"A/A ratio of the first: {times.aa_ratio:.3f}")
+    print(machine())
 
 
 def machine() -> str:
