@@ -1,5 +1,6 @@
 """What the optimizers of the recipes share: weight decay by role, clipping, numbers once a step."""
 
+import numpy as np
 import tensorflow as tf
 
 from bnn_keras.optimizers.decay import Decay
@@ -35,7 +36,8 @@ class Optimizer(tf.keras.optimizers.Optimizer):
         name: str = "optimizer",
         **kwargs,
     ):
-        super().__init__(name=name, **kwargs)
+        # None: Keras's own decay passes over every weight even where it is 0.
+        super().__init__(name=name, weight_decay=None, **kwargs)
         # Keras gives subclasses no other way to a learning rate that may be a schedule.
         self._learning_rate = self._build_learning_rate(learning_rate)
         self.decay = Decay(weight_decay, kernel_weight_decay, decay_groups)
@@ -110,18 +112,12 @@ class Optimizer(tf.keras.optimizers.Optimizer):
         index = self._index_dict[self._var_key(variable)]
         decay = self._decays[index]
         if decay and self.DECOUPLED:
-            self._shrink(variable, tf.cast(1 - self._numbers["rate"] * decay, variable.dtype))
+            # 1 - rate * decay is 1 in float32 for BNext's kernels: then a pass over them is saved.
+            if decay >= np.finfo(variable.dtype.as_numpy_dtype).epsneg / 2:
+                variable.assign(variable * tf.cast(1 - self._numbers["rate"] * decay, variable.dtype))
         elif decay:
             gradient = gradient + decay * variable
         self.step(gradient, variable, index)
-
-    def _shrink(self, variable, factor: tf.Tensor) -> None:
-        # A decay of 1e-8 is none in float32: then a pass over the weights is saved.
-        tf.cond(
-            factor < 1,
-            lambda: tf.group(variable.assign(variable * factor)),
-            tf.no_op,
-        )
 
     def step(self, gradient: tf.Tensor, variable, index: int) -> None:
         """Move a weight against its gradient.
