@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Sequence
 
-import larq as lq
 import tensorflow as tf
 
 from bnn_keras import quantizers
+from bnn_keras.convolution import QuantConv2D
 from bnn_keras.errors import UserError
 
 # Larq warns of every binary kernel without a constraint; that holds for cut gradients only, and
@@ -28,7 +28,7 @@ def binary_conv(
     kernel_clip: float | None = None,
     kernel_initializer: str | tf.keras.initializers.Initializer = "glorot_normal",
     name: str | None = None,
-) -> lq.layers.QuantConv2D:
+) -> QuantConv2D:
     """A convolution of signs with signs: Larq's `QuantConv2D`, 'same' padding, no bias.
 
     Args:
@@ -40,7 +40,7 @@ def binary_conv(
         kernel_initializer: of the latent weights.
         name: of the layer.
     """
-    return lq.layers.QuantConv2D(
+    return QuantConv2D(
         filters,
         kernel_size,
         strides=strides,
@@ -64,7 +64,7 @@ def progressive_conv(
     kernel_clip: float = quantizers.BNEXT_CLIP,
     hard_below: float = quantizers.BNEXT_HARD_BELOW,
     name: str | None = None,
-) -> lq.layers.QuantConv2D:
+) -> QuantConv2D:
     """A binary convolution whose kernel becomes binary while it is trained (BNext, section 5.1).
 
     Args:
@@ -72,7 +72,7 @@ def progressive_conv(
         kernel_clip: the largest latent weight.
         hard_below: see `bnn_keras.quantizers.ProgressiveSign`.
     """
-    return lq.layers.QuantConv2D(
+    return QuantConv2D(
         filters,
         kernel_size,
         strides=strides,

@@ -20,7 +20,7 @@ import itertools
 
 import tensorflow as tf
 
-from bnn_keras import layers, quantizers
+from bnn_keras import convolution, layers, quantizers
 from bnn_keras.errors import one_of
 from zoo import shared
 
@@ -52,7 +52,7 @@ def torch_uniform(fan_in: int) -> tf.keras.initializers.Initializer:
 
 def float_conv(x, filters: int, kernel_size: int, name: str, strides: int = 1, use_bias: bool = False):
     fan_in = kernel_size**2 * x.shape[-1]
-    return tf.keras.layers.Conv2D(
+    return convolution.Conv2D(
         filters,
         kernel_size,
         strides=strides,
