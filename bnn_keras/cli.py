@@ -56,7 +56,7 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     # Options are explained on --help and nowhere else; absl's own flags would drown ours.
     if {"--help", "-h", "--helpfull"} & set(argv[1:]):
-        print(f"{usage.strip()}\n{flag_values.get_help(include_special_flags=False)}")
+        print(f"{usage.strip()}\n\n{_lines(flag_values)}")
         return 0
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
@@ -73,6 +73,21 @@ def run(
         traceback.print_exc()
         return 1
     return 0
+
+
+def _lines(flag_values: flags.FlagValues) -> str:
+    """A line for each flag: what it means, what is valid, and the default in brackets."""
+    known = [flag for module in flag_values.flags_by_module_dict().values() for flag in module]
+    names = [f"--{'[no]' * flag.boolean}{flag.name}" for flag in known]
+    width = max(map(len, names), default=0)
+    lines = []
+    for name, flag in zip(names, known, strict=True):
+        meaning, valid = " ".join(flag.help.split()), flag.parser.syntactic_help
+        # A switch is its own value. The default as it would be typed, without absl's quotes.
+        kind = "" if flag.boolean or not valid else f" ({valid})"
+        default = "" if flag.boolean or flag.default in (None, "", []) else f" [{flag.default_as_str[1:-1]}]"
+        lines.append(f"  {name:{width}}  {meaning}{kind}{default}\n")
+    return "".join(lines)
 
 
 def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:

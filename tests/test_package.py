@@ -1,6 +1,7 @@
 """The house: which room may know which, the guard for Keras 2, and what a failure looks like."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from absl import flags
 
+import convert
+import train
 from bnn_keras import cli
 from bnn_keras.errors import UserError
 
@@ -132,3 +135,13 @@ def test_help_shows_what_it_does_and_our_flags_only(capsys):
     assert run(lambda *_: pytest.fail("ran"), "--help") == 0
     shown = capsys.readouterr().out
     assert "what it does" in shown and "--number" in shown and "verbosity" not in shown
+
+
+@pytest.mark.parametrize("command", [train, convert], ids=["train", "convert"])
+def test_help_has_one_line_for_every_flag(command, capsys):
+    assert command.main(["program", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in command.FLAGS:
+        (line,) = [line for line in lines if re.match(rf"  --(\[no\])?{name} ", line)]
+        assert command.FLAGS[name].help.split()[-1] in line, name
+    assert len([line for line in lines if line.startswith("  --")]) == len(list(command.FLAGS))

@@ -25,7 +25,8 @@ DIGITS = 16  # of a hash in config.json
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Define the flags of distillation."""
     define = {"flag_values": flag_values}
-    flags.DEFINE_string("teacher", None, f"whom to learn from: {sources.VALID}", **define)
+    meaning = "whom to learn from: a run folder, FILE.keras, NAME of keras.applications, or NAME=FILE"
+    flags.DEFINE_string("teacher", None, meaning, **define)
     flags.DEFINE_list("assistants", [], "further teachers, one at a time over equal parts", **define)
     flags.DEFINE_string("ensemble", "paper", "how teachers are weighed: paper or released", **define)
     flags.DEFINE_float("teacher_temperature", 1.0, "of the distributions that are compared", **define)
