@@ -22,7 +22,10 @@ def test_interleaved_takes_turns_and_times_the_baseline_twice():
 
 def test_medians_and_ratios():
     measured = timing.Timing({"a": (1.0, 2.0, 9.0), "b": (4.0, 4.0, 1.0)}, (3.0, 1.0, 3.0))
-    assert (measured.median("a"), measured.ratio("b"), measured.aa_ratio) == (2.0, 2.0, 1.5)
+    # Of 4, 2 and 1/9, and of 3, 1/2 and 1/3.
+    assert (measured.median("a"), measured.ratio("b"), measured.aa_ratio) == (2.0, 2.0, 0.5)
+    # Of 1/5, 2/6 and 9/10.
+    assert measured.ratio("a", "a", "b") == 2 / 6
 
 
 def test_machine_is_one_line():

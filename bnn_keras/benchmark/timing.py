@@ -1,6 +1,7 @@
 """Interleaved timing: what is compared takes turns, so that a busy machine slows all of it alike."""
 
 import dataclasses
+import operator
 import os
 import platform
 import statistics
@@ -34,14 +35,23 @@ class Timing:
         """Seconds of a call."""
         return statistics.median(self.seconds[name])
 
-    def ratio(self, name: str) -> float:
-        """The median time over the baseline's."""
-        return self.median(name) / self.median(self.baseline)
+    def ratio(self, name: str, *parts: str) -> float:
+        """The median of its times over those of the same round: a machine's speed may change meanwhile.
+
+        Args:
+            name: of a call.
+            parts: what it is compared with, one after the other; the baseline if none.
+        """
+        return self._ratio(self.seconds[name], parts or (self.baseline,))
 
     @property
     def aa_ratio(self) -> float:
         """The baseline over itself: a difference that is not larger than this one's from 1 is none."""
-        return statistics.median(self.again) / self.median(self.baseline)
+        return self._ratio(self.again, (self.baseline,))
+
+    def _ratio(self, seconds: tuple[float, ...], parts: tuple[str, ...]) -> float:
+        wholes = map(sum, zip(*(self.seconds[part] for part in parts), strict=True))
+        return statistics.median(map(operator.truediv, seconds, wholes))
 
 
 def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 0) -> Timing:
