@@ -57,7 +57,7 @@ def run(path, dataset, epochs=3, model="<b>tiny</b>"):
         "dataset": dataset.name,
         "data_dir": None,
         "image_size": 16,
-        "recipe": {"epochs": epochs, "optimizer": "<i>sgd</i>"},
+        "recipe": {"epochs": epochs, "optimizer": "<i>sgd</i>", "interpolation": "bicubic"},
         "environment": {"numpy": "1 < 2"},
     }
     folder.config.write_text(json.dumps(config))
@@ -323,9 +323,17 @@ def main(*words):
     return door.main(["report", *map(str, words)])
 
 
-def test_the_door_writes_the_page_of_a_run_that_goes_on(images, tmp_path, capsys):
+def test_the_door_writes_the_page_of_a_run_that_goes_on(images, tmp_path, capsys, monkeypatch):
     folder = run(tmp_path / "going", images, epochs=2)
+    opened = []
+
+    def watched(*arguments, **options):
+        opened.append(data.open(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(door.data, "open", watched, raising=True)
     assert main("page", folder.path) == 0
+    assert opened[0].augmentation.interpolation == "bicubic"  # as the run's recipe evaluates
     assert capsys.readouterr().out.strip() == str(folder.report)
     shown = Elements(folder.report.read_text(encoding="utf-8")).text
     assert "2 epochs so far" in shown and "Sample predictions" in shown

@@ -54,7 +54,10 @@ def write_page(folder: RunFolder, data_dir: str | None = None) -> Path:
     """
     config = folder.read_config()
     history = _table(folder, folder.history)
-    dataset = data.open(config["dataset"], data_dir or config.get("data_dir"), config["image_size"])
+    evaluated = data.Augmentation.in_evaluation(config["recipe"])
+    dataset = data.open(
+        config["dataset"], data_dir or config.get("data_dir"), config["image_size"], augmentation=evaluated
+    )
     so_far = f"{len(history.rows)} epochs so far"
     sentence = folder.finished.read_text(encoding="utf-8") if folder.finished.is_file() else so_far
     report.write(folder, sentence.strip(), dataset)
