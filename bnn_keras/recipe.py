@@ -135,7 +135,7 @@ class Recipe:
     def __post_init__(self):
         for key, kind in KINDS.items():
             object.__setattr__(self, key, _converted(key, kind, getattr(self, key)))
-        self.check()
+        self._check()
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Recipe":
@@ -206,7 +206,7 @@ class Recipe:
         rates = {key: getattr(self, key) * ratio for key in KINDS if key.endswith("learning_rate")}
         return self.replace(batch_size=batch_size, **rates)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise UserError for values that do not go together."""
         self._check_use("optimizer")
         self._check_use("schedule")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from bnn_keras import distribution, files, optimizers
+from bnn_keras import distribution, files
 from bnn_keras import weights as weights_files
 from bnn_keras.data import Dataset, service
 from bnn_keras.errors import UserError
@@ -130,8 +130,6 @@ def _header(network: tf.keras.Model, dataset: Dataset, recipe: Recipe) -> str:
 
 
 def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint_steps: int) -> None:
-    recipe.check()
-    optimizers.check(recipe.optimizer)
     dataset.steps_per_epoch(recipe.batch_size)
     distribution.check_batch(network.distribute_strategy, recipe.batch_size)
     if checkpoint_steps < 1:

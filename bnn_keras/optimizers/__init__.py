@@ -31,12 +31,6 @@ ARGUMENTS = {"bop_threshold": "threshold", "bop_gamma": "gamma"}
 SHARED_KEYS = ("weight_decay", "kernel_weight_decay", "decay_groups", "clip_norm")
 
 
-def check(name: str) -> None:
-    """Raise UserError if `get` does not know the name."""
-    if name not in OPTIMIZERS:
-        raise one_of("optimizer", name, sorted(OPTIMIZERS))
-
-
 def get(name: str, learning_rate, **settings) -> Optimizer:
     """A new optimizer.
 
@@ -49,7 +43,8 @@ def get(name: str, learning_rate, **settings) -> Optimizer:
     Raises:
         UserError: an unknown name.
     """
-    check(name)
+    if name not in OPTIMIZERS:
+        raise one_of("optimizer", name, sorted(OPTIMIZERS))
     return OPTIMIZERS[name](learning_rate, **settings)
 
 
