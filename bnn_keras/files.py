@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,13 @@ def _reason(error: OSError, path: Path) -> str:
         return error.strerror or str(error)
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     return f"no space left on the device ({shutil.disk_usage(folder).free / 2**20:.1f} MiB free)"
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Raise UserError if a file could not be written there: before long work, not behind it."""
+    folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
+    with writing(path), tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -110,8 +110,9 @@ def test_mistakes_get_one_sentence_and_status_2(run_folder, arguments, message, 
     before = sorted(run_folder.iterdir())
     monkeypatch.setattr(deploy, "convert", quick)
     assert main(*(a.replace("RUN", str(run_folder)) for a in arguments)) == 2
-    error = capsys.readouterr().err
+    shown, error = capsys.readouterr()
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert "converting" not in shown  # what takes minutes comes after what can be known at once
     assert sorted(run_folder.iterdir()) == before
 
 

@@ -27,7 +27,11 @@ def round_trip(model, folder, compared):
     return deploy.convert(loaded, compared)[1]
 
 
-@pytest.mark.parametrize("name", ["meliusneta", *FAMILIES])
+LARGE = ("densenet28", "meliusnet20_float")  # ResNet-18 stands for the 32-bit networks by default
+NAMES = [pytest.param(n, marks=pytest.mark.large if n in LARGE else ()) for n in ("meliusneta", *FAMILIES)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_tiny_variant_trains_saves_loads_and_converts(name, tmp_path):
     model = randomise(build(name))
     before = model.get_weights()

@@ -243,7 +243,7 @@ def wait_for(condition, seconds=60, pause=0.05):
         time.sleep(pause)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service_of_two():
     """The address of a tf.data service with one dispatcher and two workers."""
     dispatcher = service.start()

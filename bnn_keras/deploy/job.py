@@ -151,6 +151,7 @@ def write(source: Source, compared: Compared, output: str | None) -> Path:
     path = Path(output) if output else source.output
     if path.suffix != ".tflite":
         raise UserError(f"The output is a file that ends in .tflite. Received: {path}.")
+    files.check_writable(path)
     print(f"converting {source.path} ({source.model.name})")
     flatbuffer, report = deploy.convert(source.model, compared.images, compared.labels)
     print("\n".join(deploy.lines(report)))
