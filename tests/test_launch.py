@@ -389,8 +389,10 @@ def test_killed_again_and_again_two_workers_end_where_an_undisturbed_run_does(op
     apart = "--sync_batch_norm" not in options
     ours, expected = (small_run.rows(folder.history, but=["seconds"]) for folder in (killed, whole))
     for row, other in zip(ours, expected, strict=True):
-        for column in ("epoch", "loss", "accuracy", *([] if apart else ["val_accuracy"])):
+        for column in ("epoch", "accuracy", *([] if apart else ["val_accuracy"])):
             assert row[column] == other[column]
+        # Both workers' sums of an epoch, which a checkpoint holds as one, are rounded in another order.
+        np.testing.assert_allclose(float(row["loss"]), float(other["loss"]), rtol=1e-6)
     weights = zip(*(small_run.weights_of(folder.last_model) for folder in (killed, whole)), strict=True)
     for name, (a, b) in zip([w.name for w in small_run.network().weights], weights, strict=True):
         if "moving" in name and apart:
