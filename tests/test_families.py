@@ -27,7 +27,8 @@ def round_trip(model, folder, compared):
     return deploy.convert(loaded, compared)[1]
 
 
-LARGE = ("densenet28", "meliusnet20_float")  # ResNet-18 stands for the 32-bit networks by default
+# MeliusNet-A and ResNet-18 stand for their likes by default.
+LARGE = ("naivenet17", "densenet28", "meliusnet20_float")
 NAMES = [pytest.param(n, marks=pytest.mark.large if n in LARGE else ()) for n in ("meliusneta", *FAMILIES)]
 
 

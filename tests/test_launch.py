@@ -265,6 +265,7 @@ def test_a_data_service_gives_the_same_batches(service_of_two):
                 np.testing.assert_array_equal(tensor, other)
 
 
+@pytest.mark.large
 def test_a_run_that_reads_through_a_service_has_the_same_weights(service_of_two, tmp_path):
     weights = [
         small_run.train(tmp_path / name, SGD.replace(epochs=1), data_service=address).get_weights()
@@ -358,6 +359,7 @@ def test_two_workers_of_which_one_is_killed_train_as_one_alone(tmp_path, capfd, 
     assert together.read_config()["replicas"] == 2
 
 
+@pytest.mark.large
 def test_two_devices_of_one_process_train_as_one(tmp_path, alone):
     done = small_run.command(tmp_path / "run", *OPTIONS, "--sync_batch_norm", "--devices=2")
     assert done.returncode == 0, done.stderr
