@@ -81,7 +81,7 @@ def progressive_conv(
         use_bias=False,
         input_quantizer=quantizers.activation_sign(quantizers.BNEXT_CLIP),
         kernel_quantizer=quantizers.ProgressiveSign(hard_below),
-        kernel_constraint=quantizers.Clip(-kernel_clip, kernel_clip),
+        kernel_constraint=quantizers.kernel_constraint(kernel_clip),
         kernel_initializer=tf.keras.initializers.RandomNormal(stddev=0.001),
         name=name,
     )

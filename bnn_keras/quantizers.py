@@ -31,15 +31,13 @@ def kernel_sign(clip: float | None = None) -> lq.quantizers.SteSign:
 
 def kernel_constraint(clip: float | None = None) -> tf.keras.constraints.Constraint | None:
     """The constraint that goes with `kernel_sign(clip)`: a cut gradient needs clipped weights."""
-    return None if clip is None else lq.constraints.WeightClip(clip)
+    return None if clip is None else Clip(-clip, clip)
 
 
 def clip(values: tf.Tensor, low: float, high: float) -> tf.Tensor:
     """Values cut at both ends, in one pass (`tf.clip_by_value` makes two)."""
-    ends = (tf.constant(end, values.dtype) for end in (low, high))
-    return tf.raw_ops.ClipByValue(
-        t=values, **dict(zip(("clip_value_min", "clip_value_max"), ends, strict=True))
-    )
+    least, largest = (tf.constant(end, values.dtype) for end in (low, high))
+    return tf.raw_ops.ClipByValue(t=values, clip_value_min=least, clip_value_max=largest)
 
 
 @tf.keras.utils.register_keras_serializable(package="bnn_keras")

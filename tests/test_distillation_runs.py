@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import signal
 
 import numpy as np
@@ -19,6 +18,7 @@ from bnn_keras.errors import UserError
 from bnn_keras.recipe import Recipe
 from bnn_keras.report import curves
 from bnn_keras.run_folder import RunFolder, Table
+from tests import small_run
 from zoo import registry
 
 RECIPE = Recipe(epochs=4, batch_size=16, optimizer="radam", learning_rate=0.01)
@@ -80,22 +80,8 @@ def boosted(teachers, tmp_path_factory):
     return folder, words, train(folder, *words)
 
 
-class Kill(tf.keras.callbacks.Callback):
-    """Ends the process before a step of an epoch, both from 0."""
-
-    def __init__(self, epoch, step):
-        super().__init__()
-        self.at = (epoch, step)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if (self.epoch, batch) == self.at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 def train_and_die(folder, words):
+    """Begin the run of `train`, and be killed behind two steps of its third epoch."""
     lessons = resolve(*words)
     training.make_deterministic(3)
     training.train(
@@ -107,7 +93,7 @@ def train_and_die(folder, words):
         settings=lessons.settings,
         checkpoint_steps=1,
         make_trainer=lessons.make_trainer,
-        extra_callbacks=[*lessons.callbacks, Kill(epoch=2, step=2)],
+        extra_callbacks=[*lessons.callbacks, small_run.Kill(["0:10"], folder)],
     )
 
 

@@ -282,8 +282,9 @@ def test_a_softmax_at_the_end_is_taken_off(make, tmp_path):
 def test_lower_precision_keeps_binary_layers_and_logits_in_float32():
     network = to_logits(tiny())
     lowered = in_precision(network, "bfloat16")
-    assert lowered.get_layer("stem").compute_dtype == "bfloat16"
-    assert lowered.get_layer("block/conv").compute_dtype == "float32"
+    types = {layer.name: (layer.compute_dtype, layer.variable_dtype) for layer in lowered.layers}
+    assert types["stem"] == types["block/bn"] == ("bfloat16", "float32")
+    assert types["block/conv"] == types["head"] == ("float32", "float32")
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)), tf.float32)
     logits = Teacher("t", lowered)(images)[0]
     assert logits.dtype == tf.float32 and Teacher("t", lowered).digest != Teacher("t", network).digest

@@ -5,13 +5,12 @@ python -m bnn_keras.benchmark distill --model=meliusnet22 --teacher=resnet18
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import tensorflow as tf
 from absl import flags
 
 from bnn_keras import cli
 from bnn_keras.benchmark import timing
-from bnn_keras.benchmark.step import CLASSES
+from bnn_keras.benchmark.step import CLASSES, noise, training_step
 from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, written_down
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.trainer import Distilled, Objective
@@ -48,9 +47,7 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
 
 def _contestants(values) -> dict[str, Callable[[], object]]:
     shape = (values.image_size, values.image_size, 3)
-    random = np.random.default_rng(0)
-    images = tf.constant(random.uniform(0, 255, (values.batch_size, *shape)), tf.float32)
-    labels = tf.constant(random.integers(0, CLASSES, values.batch_size))
+    images, labels = noise(shape, values.batch_size)
     network = registry.build(values.teacher, shape, CLASSES)
     network.trainable = False
     teacher = Teacher(values.teacher, network)
@@ -61,16 +58,11 @@ def _contestants(values) -> dict[str, Callable[[], object]]:
 
     ask = tf.function(lambda: teacher(images)[0])
     return {
-        ALONE: _step(student(), images, labels),
+        ALONE: training_step(student(), images, labels),
         ASKED: lambda: ask().numpy(),
-        TAUGHT: _step(Distilled(student(), Panel(teacher), Objective(), 1), images, labels),
-        CACHED: _step(Distilled(student(), written_down, Objective(), 1), said, labels),
+        TAUGHT: training_step(Distilled(student(), Panel(teacher), Objective(), 1), images, labels),
+        CACHED: training_step(Distilled(student(), written_down, Objective(), 1), said, labels),
     }
-
-
-def _step(model: tf.keras.Model, inputs, labels) -> Callable[[], object]:
-    model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return lambda: model.train_on_batch(inputs, labels)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

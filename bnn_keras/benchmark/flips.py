@@ -6,7 +6,7 @@ from absl import flags
 
 from bnn_keras import cli
 from bnn_keras.benchmark import timing
-from bnn_keras.benchmark.step import CLASSES, training_step
+from bnn_keras.benchmark.step import CLASSES, noise, training_step
 from bnn_keras.flips import FlipCounter
 from zoo import registry
 
@@ -20,7 +20,8 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
     cli.no_more(positional)
     shape = (values.image_size, values.image_size, 3)
     model = registry.build(values.model, shape, CLASSES)
-    step, counter = training_step(model, shape, values.batch_size), FlipCounter(model, STEPS_PER_EPOCH)
+    step = training_step(model, *noise(shape, values.batch_size))
+    counter = FlipCounter(model, STEPS_PER_EPOCH)
 
     def step_and_count():
         step()

@@ -20,12 +20,13 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
 
     cli.no_more(positional)
     shape = (values.image_size, values.image_size, 3)
+    batch = noise(shape, values.batch_size)
     theirs = MeliusNet22(input_shape=shape, weights=None, num_classes=CLASSES)
     # Both to their logits, with the same optimizer and loss.
     theirs = tf.keras.Model(theirs.inputs, theirs.get_layer("head_dense").output)
     contestants = {
-        THEIRS: training_step(theirs, shape, values.batch_size),
-        OURS: training_step(registry.build("meliusnet22", shape, CLASSES), shape, values.batch_size),
+        THEIRS: training_step(theirs, *batch),
+        OURS: training_step(registry.build("meliusnet22", shape, CLASSES), *batch),
     }
     times = timing.interleaved(contestants, values.repeats, timing.WARM_UP)
     print(
@@ -35,14 +36,17 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
     timing.print_ratios(times)
 
 
-def training_step(model: tf.keras.Model, shape: tuple[int, ...], batch_size: int) -> Callable[[], object]:
-    """A step with Adam on a batch of noise, as a function to be called again and again."""
-    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss)
+def noise(shape: tuple[int, ...], batch_size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """A batch of images and labels."""
     random = np.random.default_rng(0)
     images = tf.constant(random.uniform(0, 255, (batch_size, *shape)), tf.float32)
-    labels = tf.constant(random.integers(0, CLASSES, batch_size))
-    return lambda: model.train_on_batch(images, labels)
+    return images, tf.constant(random.integers(0, CLASSES, batch_size))
+
+
+def training_step(model: tf.keras.Model, inputs, labels: tf.Tensor) -> Callable[[], object]:
+    """A step with Adam on one batch, as a function to be called again and again."""
+    model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return lambda: model.train_on_batch(inputs, labels)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -123,7 +123,7 @@ def to_logits(network: tf.keras.Model) -> tf.keras.Model:
 def in_precision(network: tf.keras.Model, precision: str) -> tf.keras.Model:
     """The same network with the same weights, computing in another precision.
 
-    Binary layers stay in float32: sums of signs are not exact in less.
+    Binary layers stay in float32, as sums of signs are not exact in less, and so do the outputs.
 
     Raises:
         UserError: an unknown precision.
@@ -135,8 +135,8 @@ def in_precision(network: tf.keras.Model, precision: str) -> tf.keras.Model:
     def lowered(layer):
         if isinstance(layer, tf.keras.Model):
             return in_precision(layer, precision)
-        binary = getattr(layer, "kernel_quantizer", None) is not None
-        return type(layer).from_config({**layer.get_config(), "dtype": "float32" if binary else policy})
+        exact = layer.name in network.output_names or getattr(layer, "kernel_quantizer", None) is not None
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32" if exact else policy})
 
     twin = tf.keras.models.clone_model(network, clone_function=lowered)
     twin.set_weights(network.get_weights())
