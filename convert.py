@@ -17,9 +17,12 @@ from pathlib import Path
 
 from absl import flags
 
-from bnn_keras import cli, recipe, weights
-from bnn_keras.deploy import job, orientation
+from bnn_keras import weights
+from bnn_keras.cli import command as cli
+from bnn_keras.deploy.bundle import job
+from bnn_keras.deploy.conversion import orientation
 from bnn_keras.errors import UserError
+from bnn_keras.settings import recipe
 from zoo import registry
 
 FLAGS = flags.FlagValues()

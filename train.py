@@ -13,7 +13,10 @@ from functools import partial
 
 from absl import flags
 
-from bnn_keras import cli, data, distillation, distribution, recipe, run_folder, seeds, training
+from bnn_keras import data, distillation, runs, training
+from bnn_keras.cli import command as cli
+from bnn_keras.settings import recipe
+from bnn_keras.training import distribution, seeds
 from zoo import recipes, registry
 
 FLAGS = flags.FlagValues()
@@ -52,7 +55,7 @@ def train(values: flags.FlagValues, positional: list[str]) -> None:
     )
     chosen = recipe.resolve(values, registry.recipe(values.model, images.name, images.kind, values.recipe))
     images = dataclasses.replace(images, augmentation=data.Augmentation.of(chosen))
-    folder = values.output_dir or run_folder.default(values.model, images.name)
+    folder = values.output_dir or runs.default(values.model, images.name)
     one = partial(train_once, values, strategy, images, chosen)
     seeds.run(one, values.seed, values.seeds, folder, distribution.is_chief(strategy))
 

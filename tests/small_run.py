@@ -12,8 +12,11 @@ from pathlib import Path
 
 from absl import flags
 
-from bnn_keras import cli, data, distribution, layers, training
-from bnn_keras.recipe import Recipe
+from bnn_keras import data, training
+from bnn_keras.cli import command as cli
+from bnn_keras.nn import layers
+from bnn_keras.settings.recipe import Recipe
+from bnn_keras.training import distribution
 
 import tensorflow as tf  # isort: skip
 

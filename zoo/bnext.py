@@ -20,8 +20,8 @@ import itertools
 
 import tensorflow as tf
 
-from bnn_keras import convolution, layers, quantizers
 from bnn_keras.errors import one_of
+from bnn_keras.nn import convolution, layers, quantizers
 from zoo import shared
 
 # widths: of the input of every block, and of the last one's output; the first is the stem's.
@@ -85,7 +85,7 @@ class Module:
             its input and its output.
         binary: False gives the 32-bit twin.
         mix_residual: the branch sees the residual in place of the input (BNext-18's released code).
-        conv_options: `pad_values`, `kernel_clip`, `hard_below` of `bnn_keras.layers.progressive_conv`.
+        conv_options: `pad_values`, `kernel_clip`, `hard_below` of `bnn_keras.nn.layers.progressive_conv`.
     """
 
     def __init__(
@@ -226,7 +226,7 @@ def network(
         stem: "conv3x3", "conv7x7", or "thumbnail" for images of 32 pixels.
         elm_attention, info_recoupling: the switches of the paper's table 4.
         binary: False gives the 32-bit twin.
-        pad_values, kernel_clip, hard_below: see `bnn_keras.layers.progressive_conv`.
+        pad_values, kernel_clip, hard_below: see `bnn_keras.nn.layers.progressive_conv`.
         head: what follows the last block.
     """
     if backbone not in BACKBONES:

@@ -7,9 +7,10 @@ from types import ModuleType
 
 import tensorflow as tf
 
-from bnn_keras import layers, normalization, weights
+from bnn_keras import weights
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.recipe import IMAGENET, Recipe
+from bnn_keras.nn import layers, normalization
+from bnn_keras.settings.recipe import IMAGENET, Recipe
 from zoo import binarydensenet, birealnet, bnext, meliusnet, mobilenet, recipes, resnet, resnete, shared
 
 # A module here is one paper's: VARIANTS (settings by name), RECIPES (of each on ImageNet, by name),
@@ -44,7 +45,7 @@ def build(
         weights: a file or run folder that `bnn_keras.weights.load` reads.
         include_top: False ends with the feature map, [batch, height / 32, width / 32, channels].
         classifier_activation: None gives logits.
-        normalization: a name of `bnn_keras.normalization`, a (mean, std) pair of triples, "none";
+        normalization: a name of `bnn_keras.nn.normalization`, a (mean, std) pair of triples, "none";
             None is its authors' own, see `normalization_of`.
         overrides: settings of the family in place of the variant's own, such as `stem`, `binary`,
             `pad_values`, `kernel_clip`.

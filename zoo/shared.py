@@ -4,8 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
-from bnn_keras import layers
 from bnn_keras.errors import one_of
+from bnn_keras.nn import layers
 
 # All three code bases use these; Keras's defaults differ.
 BN_MOMENTUM = 0.9
@@ -57,7 +57,7 @@ def activated_conv(
 
     Args:
         binary: False gives the 32-bit twin, which pads with 0 and clips nothing.
-        pad_values, kernel_clip: see `bnn_keras.layers.binary_conv`.
+        pad_values, kernel_clip: see `bnn_keras.nn.layers.binary_conv`.
     """
     if not binary:
         return conv(relu(x, f"{name}/relu"), filters, 3, f"{name}/conv", strides)

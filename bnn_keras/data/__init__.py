@@ -8,15 +8,15 @@ import importlib
 import os
 import sys
 
-if sys.argv[:1] == ["-m"]:  # `python -m bnn_keras.data`: Python comes here before the door
+if sys.argv[:1] == ["-m"]:  # `python -m bnn_keras preview`: Python comes here before the door
     importlib.import_module("bnn_keras.cli")  # which imports TensorFlow quietly
 
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.data import catalog, digits, folder
-from bnn_keras.data.augmentation import STANDARD, Augmentation
+from bnn_keras.data.augment.augmentation import STANDARD, Augmentation
 from bnn_keras.data.dataset import Dataset, Source, default_edge
+from bnn_keras.data.sources import catalog, digits, folder
 from bnn_keras.errors import UserError
 
 __all__ = ["Augmentation", "Dataset", "Source", "names", "open", "read_image"]

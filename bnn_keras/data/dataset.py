@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras import normalization
-from bnn_keras.data import mixing
-from bnn_keras.data.augmentation import STANDARD, Augmentation
+from bnn_keras.data.augment import mixing
+from bnn_keras.data.augment.augmentation import STANDARD, Augmentation
 from bnn_keras.errors import UserError
+from bnn_keras.nn import normalization
 
 PHOTOGRAPH_EDGE = 224
 SMALL_EDGE = 32
@@ -95,7 +95,7 @@ class Dataset:
 
     @property
     def normalization(self) -> str:
-        """The name of the constants in `bnn_keras.normalization` that fit."""
+        """The name of the constants in `bnn_keras.nn.normalization` that fit."""
         return self.source.normalization
 
     @property

@@ -9,9 +9,10 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bnn_keras import files, normalization
-from bnn_keras.data import mixing, rand_augment
+from bnn_keras import files
+from bnn_keras.data.augment import mixing, rand_augment
 from bnn_keras.data.dataset import Dataset, Source
+from bnn_keras.nn import normalization
 
 CELL = 1.5  # inches: an image with its caption
 DPI = 110

@@ -48,7 +48,7 @@ def check(dispatcher: str) -> None:
             pass
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"No tf.data service answers at {dispatcher}: {error}; python -m bnn_keras.data_service starts "
+            f"No tf.data service answers at {dispatcher}: {error}; python -m bnn_keras data-service starts "
             f"one."
         ) from error
 

@@ -2,10 +2,11 @@
 
 import dataclasses
 
-from bnn_keras.deploy import hardening
-from bnn_keras.deploy.conversion import to_flatbuffer
-from bnn_keras.deploy.orientation import UPRIGHT, UPSIDE_DOWN
-from bnn_keras.deploy.verification import Report, interpreter, lines, require, run, verify
+from bnn_keras.deploy.conversion import hardening
+from bnn_keras.deploy.conversion.lowering import to_flatbuffer
+from bnn_keras.deploy.conversion.orientation import UPRIGHT, UPSIDE_DOWN
+from bnn_keras.deploy.verification.checks import Report, lines, require, verify
+from bnn_keras.tflite.interpreter import interpreter, run
 
 __all__ = [
     "UPRIGHT",

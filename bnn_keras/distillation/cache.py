@@ -20,7 +20,7 @@ from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.views import FixedViews
 from bnn_keras.errors import UserError
-from bnn_keras.recipe import Recipe
+from bnn_keras.settings.recipe import Recipe
 
 BYTES = 4  # of a float32
 

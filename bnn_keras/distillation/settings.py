@@ -16,7 +16,7 @@ from bnn_keras.distillation.teacher import PRECISIONS, Teacher
 from bnn_keras.distillation.trainer import Distilled, Objective
 from bnn_keras.distillation.views import FixedViews
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.recipe import Recipe
+from bnn_keras.settings.recipe import Recipe
 
 CACHED_VIEWS = 1  # where --views does not say
 DIGITS = 16  # of a hash in config.json
@@ -53,7 +53,7 @@ define_flags(FLAGS)
 
 @dataclasses.dataclass(frozen=True)
 class Distillation:
-    """What `bnn_keras.training.train` is given.
+    """What `bnn_keras.training.fit.train` is given.
 
     Args:
         dataset: in fixed views, if these were asked for.
@@ -80,7 +80,7 @@ def train(
     settings: Mapping | None = None,
     **options,
 ) -> str:
-    """`bnn_keras.training.train` with the teachers that the flags name, if they name any.
+    """`bnn_keras.training.fit.train` with the teachers that the flags name, if they name any.
 
     Args:
         values: with the flags of `define_flags`.

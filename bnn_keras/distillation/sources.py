@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from bnn_keras import weights
 from bnn_keras.data import Dataset
-from bnn_keras.distillation import applications, published
+from bnn_keras.distillation import applications
 from bnn_keras.distillation.teacher import Teacher, in_precision, to_logits
 from bnn_keras.errors import UserError
-from bnn_keras.run_folder import RunFolder, Table
+from bnn_keras.papers import teachers as published
+from bnn_keras.runs import RunFolder, Table
 
 VALID = (
     "a run folder, a .keras file, a network of keras.applications (resnet50, efficientnetb0, convnext_tiny, "

@@ -1,8 +1,8 @@
 """The charts of a run's history: accuracy, loss, rate, temperature, and what else was measured."""
 
-from bnn_keras import published
+from bnn_keras.papers import published
 from bnn_keras.report.charts import Chart, Line
-from bnn_keras.run_folder import Table
+from bnn_keras.runs import Table
 
 # Set by the recipe: a line each, and nothing held out.
 SETTINGS = {"learning_rate": "Learning rate", "temperature": "Temperature of the kernels"}
@@ -39,7 +39,7 @@ def assistant_switches(config: dict) -> list[int]:
 
 
 def authors_curve(config: dict) -> dict | None:
-    """The published curve of the run's network (`bnn_keras.published.curve`), if there is one."""
+    """The published curve of the run's network (`bnn_keras.papers.published.curve`), if there is one."""
     stem = config.get("overrides", {}).get("stem", "grouped")
     model = config.get("model", "")
     if config["dataset"] != PUBLISHED_ON or (model, stem) not in published.curves():

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from bnn_keras import flips
 from bnn_keras.report.charts import Chart, Line
-from bnn_keras.run_folder import Table
+from bnn_keras.runs.table import PERCENTILES, Table
 
 STYLES = ("-", "--", "-.", ":")
 
@@ -52,10 +51,10 @@ def _counts(title: str, lines: list[Line], top: float | None = None) -> Chart:
 
 
 def _percentiles(table: Table, kernel: str) -> list[Line]:
-    last = len(flips.PERCENTILES) - 1
+    last = len(PERCENTILES) - 1
     return [
         Line(_ordinal(percentile), *_values(table, kernel, f"p{percentile}"), shade=i / last)
-        for i, percentile in enumerate(flips.PERCENTILES)
+        for i, percentile in enumerate(PERCENTILES)
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from bnn_keras import files
-from bnn_keras.run_folder import RunFolder
+from bnn_keras.runs.folder import RunFolder
 
 
 def write_scalars(folder: RunFolder, epoch: int, scalars: Mapping[str, float]) -> None:

@@ -7,7 +7,7 @@ from bnn_keras import accounting, files, weights
 from bnn_keras.data import Dataset
 from bnn_keras.report import charts, curves, flip_charts, page, samples
 from bnn_keras.report.samples import Sample
-from bnn_keras.run_folder import RunFolder, Table
+from bnn_keras.runs import RunFolder, Table
 
 FLIP_COLUMNS = ("kernel", "weights", "stable", "mean", "p50", "p75", "p90", "p95", "p99", "p100")
 # In sections of their own.

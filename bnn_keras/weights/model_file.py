@@ -14,8 +14,8 @@ from pathlib import Path
 import larq  # noqa: F401  registers its layers and quantizers
 import tensorflow as tf
 
-from bnn_keras import layers  # noqa: F401  registers ours
 from bnn_keras.errors import UserError
+from bnn_keras.nn import layers  # noqa: F401  registers ours
 
 KERAS_MODULES = (
     "keras.layers",

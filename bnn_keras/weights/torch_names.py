@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras import layers
 from bnn_keras.errors import UserError
+from bnn_keras.nn import layers
 
 keras = tf.keras.layers
 COUNTER = "num_batches_tracked"  # PyTorch's BatchNorms have it, and nothing here
@@ -23,7 +23,7 @@ class Naming:
         module: our layer's name to its module's; None if it has none.
         unused: pattern of keys that are stored but never used.
         identify: the network that a state dict looks like, by shapes; None if none known here.
-        turned: whether kernels are turned by 180 degrees (see `bnn_keras.layers.Rotate180`).
+        turned: whether kernels are turned by 180 degrees (see `bnn_keras.nn.layers.Rotate180`).
         evaluated: (key, array) to the values that the code evaluates with.
     """
 

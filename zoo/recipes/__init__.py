@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from bnn_keras.errors import one_of
-from bnn_keras.recipe import Recipe
+from bnn_keras.settings.recipe import Recipe
 
 FOLDER = Path(__file__).parent
 SUFFIX = ".toml"

@@ -1,0 +1,70 @@
+"""Time of a training step with a teacher, beside the student's own step and the teacher's forward pass.
+
+python -m bnn_keras benchmark distill --model=meliusnet22 --teacher=resnet18
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+from absl import flags
+
+from bnn_keras.cli import command as cli
+from bnn_keras.cli.benchmark import timing
+from bnn_keras.cli.benchmark.step import CLASSES, noise, training_step
+from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, written_down
+from bnn_keras.distillation.teacher import Teacher
+from bnn_keras.distillation.trainer import Distilled, Objective
+from zoo import registry
+
+ALONE, ASKED, TAUGHT, CACHED = "student's step", "teacher's forward pass", "taught", "taught from a cache"
+LIMIT = 1.05
+
+
+def flag_values() -> flags.FlagValues:
+    """The flags, with their defaults."""
+    values = timing.step_flags("meliusnet22")
+    flags.DEFINE_string("teacher", "resnet18", "teacher, of the zoo, with random weights", flag_values=values)
+    return values
+
+
+def compare(values: flags.FlagValues, positional: list[str]) -> None:
+    """Train in turns on the same batch and print the medians."""
+    cli.no_more(positional)
+    contestants = _contestants(values)
+    times = timing.interleaved(contestants, values.repeats, timing.WARM_UP)
+    whole = times.ratio(TAUGHT, ALONE, ASKED)
+    print(
+        f"{values.model} taught by {values.teacher} at {values.image_size} pixels, a step of "
+        f"{values.batch_size} images with Adam, {values.repeats} of each, interleaved; medians"
+    )
+    for name in contestants:
+        print(f"{name}: {1000 * times.median(name):.1f} ms")
+    print(f"{TAUGHT} over {ALONE} + {ASKED}: {whole:.3f}, at most {LIMIT} wanted")
+    print(f"{CACHED} over {ALONE}: {times.ratio(CACHED):.3f}, at most {LIMIT} wanted")
+    print(f"A/A ratio of the {ALONE}: {times.aa_ratio:.3f}")
+    print(timing.machine())
+
+
+def _contestants(values) -> dict[str, Callable[[], object]]:
+    shape = (values.image_size, values.image_size, 3)
+    images, labels = noise(shape, values.batch_size)
+    network = registry.build(values.teacher, shape, CLASSES)
+    network.trainable = False
+    teacher = Teacher(values.teacher, network)
+    said = {IMAGE: images, KNOWLEDGE: tf.stack([teacher(images)[0]], axis=1)}
+
+    def student() -> tf.keras.Model:
+        return registry.build(values.model, shape, CLASSES)
+
+    ask = tf.function(lambda: teacher(images)[0])
+    return {
+        ALONE: training_step(student(), images, labels),
+        ASKED: lambda: ask().numpy(),
+        TAUGHT: training_step(Distilled(student(), Panel(teacher), Objective(), 1), images, labels),
+        CACHED: training_step(Distilled(student(), written_down, Objective(), 1), said, labels),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The door."""
+    return cli.run(compare, flag_values(), __doc__, argv)

@@ -1,0 +1,1 @@
+"""What is done to an image before the model sees it."""

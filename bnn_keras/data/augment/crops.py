@@ -1,0 +1,121 @@
+"""Where in an image a training example comes from, and how it is resized."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from bnn_keras.data.sources import images
+
+AREA = (0.08, 1.0)  # of the image that a crop covers
+ASPECT = (3 / 4, 4 / 3)  # width over height of a crop
+ATTEMPTS = 10  # at a crop that lies within the image
+PADDING = 4  # pixels on each side of a small image
+INTERPOLATIONS = ("bilinear", "bicubic")
+
+
+def random_resized_crop(
+    contents: tf.Tensor,
+    seed: tf.Tensor,
+    size: int,
+    area: Sequence[float] = AREA,
+    aspect: Sequence[float] = ASPECT,
+    interpolation: str = "bilinear",
+    flip: bool = True,
+    all_jpeg: bool = False,
+) -> tf.Tensor:
+    """A random part of an image, resized, and flipped every other time (MeliusNet, section 4.1).
+
+    Args:
+        contents: of an image file, or pixels.
+        seed: int64 [2].
+        size: edge in pixels of what comes out.
+        area, aspect: see `window`.
+        interpolation: see `resize`.
+        flip: whether to flip at all.
+        all_jpeg: see `images.decode_window`.
+
+    Returns:
+        float32, [size, size, 3].
+    """
+    chance = tf.random.stateless_uniform([2 * ATTEMPTS + 3], seed)
+    crop = images.decode_window(contents, lambda shape: window(shape, chance[1:], area, aspect), all_jpeg)
+    # Flipped before it is resized: a byte a channel is less to move than a float.
+    crop = maybe_flip(crop, chance[0]) if flip else crop
+    return tf.ensure_shape(resize(crop, size, size, interpolation), [size, size, 3])
+
+
+def window(
+    shape: tf.Tensor, chance: tf.Tensor, area: Sequence[float] = AREA, aspect: Sequence[float] = ASPECT
+) -> tf.Tensor:
+    """A window of uniform relative area and log-uniform aspect, anywhere in the image.
+
+    Args:
+        shape: of the image: height, width, …
+        chance: 2 * ATTEMPTS + 2 numbers in [0, 1).
+        area: least and largest share of the image.
+        aspect: least and largest width over height.
+
+    Returns:
+        int32 [4]: top, left, height, width.
+    """
+    edges = tf.cast(shape[:2], tf.float32)
+    pixels = (area[0] + (area[1] - area[0]) * chance[:ATTEMPTS]) * tf.reduce_prod(edges)
+    low, high = map(math.log, aspect)
+    aspects = tf.exp(low + (high - low) * chance[ATTEMPTS : 2 * ATTEMPTS])
+    windows = tf.sqrt(tf.stack([pixels / aspects, pixels * aspects], axis=1))
+    fits = tf.reduce_all(tf.round(windows) <= edges, axis=1)
+    chosen = windows[tf.argmax(fits)]
+    # In a panorama no attempt may fit: the first one then shrinks until it does.
+    chosen *= tf.minimum(1.0, tf.reduce_min(edges / chosen))
+    chosen = tf.clip_by_value(tf.round(chosen), 1.0, edges)
+    corner = tf.floor(chance[2 * ATTEMPTS :] * (edges - chosen + 1))
+    return tf.cast(tf.concat([corner, chosen], axis=0), tf.int32)
+
+
+def pad_and_crop(image: tf.Tensor, seed: tf.Tensor, mean: Sequence[float], flip: bool = True) -> tf.Tensor:
+    """A small image shifted by up to `PADDING` pixels each way, flipped every other time.
+
+    Args:
+        image: float32, [size, size, 3], the size known.
+        seed: int64 [2].
+        mean: the colour of the padding.
+        flip: whether to flip at all.
+    """
+    chance = tf.random.stateless_uniform([3], seed)
+    size = image.shape[0]
+    border = [(PADDING, PADDING), (PADDING, PADDING), (0, 0)]
+    # The originals pad with zeros behind the normalisation; before it, that is the mean colour.
+    colour = np.broadcast_to(np.asarray(mean, np.float32), (size + 2 * PADDING, size + 2 * PADDING, 3)).copy()
+    colour[PADDING:-PADDING, PADDING:-PADDING] = 0
+    corner = tf.cast(tf.floor(chance[1:] * (2 * PADDING + 1)), tf.int32)
+    crop = tf.slice(tf.pad(image, border) + colour, [corner[0], corner[1], 0], [size, size, 3])
+    return maybe_flip(crop, chance[0]) if flip else crop
+
+
+def centre(image: tf.Tensor, shorter: int, size: int, interpolation: str = "bilinear") -> tf.Tensor:
+    """The shorter side resized to `shorter` pixels, the centre cut out: float32, [size, size, 3]."""
+    edges = tf.shape(image)[:2]
+    edges = edges * shorter // tf.reduce_min(edges)
+    image = resize(image, edges[0], edges[1], interpolation)
+    top, left = tf.unstack((edges - size) // 2)
+    return tf.ensure_shape(image[top : top + size, left : left + size], [size, size, 3])
+
+
+def resize(image: tf.Tensor, height, width, interpolation: str = "bilinear") -> tf.Tensor:
+    """Another size; float32.
+
+    "bilinear" does not smooth what it makes smaller, as OpenCV's in MeliusNet's released code.
+    "bicubic" does, as Pillow's in BNext's.
+    """
+    if interpolation == "bilinear":
+        return tf.image.resize(image, [height, width], tf.image.ResizeMethod.BILINEAR)
+    resized = tf.image.resize(image, [height, width], tf.image.ResizeMethod.BICUBIC, antialias=True)
+    return tf.clip_by_value(resized, 0, 255)  # it overshoots at edges
+
+
+def maybe_flip(image: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+    """Mirrored if `chance` is below one half."""
+    # A branch, not a choice between two finished images: half of them are not copied.
+    return tf.cond(chance < 0.5, lambda: tf.reverse(image, axis=[1]), lambda: image)

@@ -1,0 +1,67 @@
+"""Random changes of colour: of brightness, contrast, saturation and hue, and of the lighting."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import tensorflow as tf
+
+from bnn_keras.data.augment import operations
+
+# Principal components of ImageNet's RGB values, columns, and their standard deviations
+# (Krizhevsky et al., 2012, section 4.1; the numbers are MXNet's and GluonCV's).
+COMPONENTS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+DEVIATIONS = (55.46, 4.794, 1.148)
+
+
+def color_jitter(image: tf.Tensor, seed: tf.Tensor, ranges: Sequence[float]) -> tf.Tensor:
+    """Brightness, contrast, saturation and hue changed, in random order (torchvision's ColorJitter).
+
+    Args:
+        image: uint8, [height, width, 3].
+        seed: int64 [2].
+        ranges: of brightness, contrast and saturation, whose factors are uniform in 1 ± range, never
+            negative; and of the hue, uniform in ± range of the colour circle. 0 leaves a step out.
+    """
+    *factors, hue = ranges
+    enhancements = (operations.brightness, operations.contrast, operations.color)
+    steps: list[Callable] = [
+        lambda image, chance, f=f, r=r: f(image, _between(max(0.0, 1 - r), 1 + r, chance))
+        for f, r in zip(enhancements, factors, strict=True)
+        if r
+    ]
+    if hue:
+        steps.append(lambda image, chance: operations.hsv(image, _between(-hue, hue, chance), 1.0, 1.0))
+    order, chances = tf.unstack(tf.random.stateless_uniform([2, len(steps)], seed))
+    order = tf.argsort(order)
+    for i in range(len(steps)):
+        branches = [partial(step, image, chances[i]) for step in steps]
+        image = tf.ensure_shape(tf.switch_case(order[i], branches), image.shape)
+    return image
+
+
+def hsv_jitter(image: tf.Tensor, seed: tf.Tensor, ranges: Sequence[float]) -> tf.Tensor:
+    """Hue turned by a share of the circle in ± range, saturation and value multiplied by 1 ± range.
+
+    Args:
+        image: uint8, [height, width, 3].
+        seed: int64 [2].
+        ranges: of hue, saturation and value.
+    """
+    hue, saturation, value = tf.unstack(tf.random.stateless_uniform([3], seed, -1.0, 1.0) * ranges)
+    return operations.hsv(image, hue, 1 + saturation, 1 + value)
+
+
+def lighting(image: tf.Tensor, seed: tf.Tensor, deviation: float) -> tf.Tensor:
+    """A colour added to all pixels: the principal components of ImageNet, each by a normal share.
+
+    Args:
+        image: float32, RGB in [0, 255].
+        seed: int64 [2].
+        deviation: of the shares; 0.1 in AlexNet and GluonCV.
+    """
+    shares = deviation * tf.random.stateless_normal([3], seed)
+    return tf.clip_by_value(image + tf.linalg.matvec(COMPONENTS, shares * DEVIATIONS), 0, 255)
+
+
+def _between(low: float, high: float, chance: tf.Tensor) -> tf.Tensor:
+    return low + (high - low) * chance

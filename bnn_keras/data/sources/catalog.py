@@ -1,0 +1,166 @@
+"""The sets of TensorFlow Datasets (TFDS), as they lie on the disk."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from bnn_keras.data.sources import split
+from bnn_keras.errors import UserError
+from bnn_keras.nn import normalization
+
+NAME = re.compile(r"[A-Za-z_]\w*(/[\w.+-]+)?(:[\d.*]+)?")  # without a namespace: those are fetched
+SMALL = 64  # pixels: an image up to this edge is padded and cropped
+TRAIN = "train"
+TEST = ("validation", "test")  # in this order: published test splits often come without labels
+SHUFFLE_BYTES = 2**29  # of encoded images that wait to be drawn
+READERS = 16  # files that are read side by side
+
+
+class Catalog:
+    """A set of TFDS as a source.
+
+    Args:
+        name: "cifar10", "imagenet2012", …; a configuration and a version as TFDS writes them.
+        data_dir: where the set lies; None is TFDS's own default.
+        train_examples: train on the first so many.
+
+    Attributes:
+        train_files: the TFRecord files of the training split.
+
+    Raises:
+        UserError: the set is unknown, not there or not for classification, or train_examples does
+            not fit.
+    """
+
+    def __init__(self, name: str, data_dir: str | os.PathLike | None, train_examples: int | None = None):
+        import tensorflow_datasets as tfds  # a second to import, for this source only
+
+        builder = _builder(tfds, name, data_dir)
+        info = builder.info
+        self._image, self._label = _supervised(tfds, name, info)
+        test = next((split for split in TEST if split in info.splits), None)
+        if TRAIN not in info.splits or test is None:
+            raise UserError(
+                f"{name} needs a {TRAIN} split and a {' or '.join(TEST)} split. "
+                f"Received: {', '.join(sorted(info.splits)) or 'none'}."
+            )
+        self.train_files, self._test_files = _files(tfds, info, TRAIN), _files(tfds, info, test)
+        available = info.splits[TRAIN].num_examples
+        self.num_train = split.checked(train_examples, available)
+        self.num_test = info.splits[test].num_examples
+        self._first_only = self.num_train < available
+        self._buffer = _shuffle_buffer(info.splits[TRAIN])
+        self._features = info.features
+        self._decoders = {self._image: tfds.decode.SkipDecoding()}
+        label = info.features[self._label]
+        self.class_names = tuple(label.names)
+        self.all_jpeg = info.features[self._image].encoding_format == "jpeg"
+        edges = info.features[self._image].shape[:2]
+        small = None not in edges and max(edges) <= SMALL
+        self.kind = "small" if small else "photographs"
+        self.edge = max(edges) if small else None
+        self.normalization = builder.name if builder.name in normalization.MEAN_STD else normalization.DEFAULT
+
+    def train(self, random: np.random.Generator) -> tf.data.Dataset:
+        """Files in random order, read side by side, and a buffer that is drawn from.
+
+        The buffer holds a small set whole, so that its order is any order.
+        """
+        # The first N are to be the same in every epoch.
+        files = self.train_files if self._first_only else list(random.permutation(self.train_files))
+        records = tf.data.TFRecordDataset(files, num_parallel_reads=min(READERS, len(files)))
+        return _shuffled(records.take(self.num_train), min(self._buffer, self.num_train), random)
+
+    def test(self) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(self._test_files)
+
+    def read(self, record):
+        example = self._features.deserialize_example(record, decoders=self._decoders)
+        return example[self._image], tf.cast(example[self._label], tf.int64)
+
+
+def _builder(tfds, name: str, data_dir: str | os.PathLike | None):
+    place = tfds.core.constants.DATA_DIR if data_dir is None else os.fspath(data_dir)
+    unknown = UserError(
+        f"Unknown data set {name!r}: it is neither digits, nor folder:PATH, nor a set of TensorFlow Datasets "
+        f"found in {place}."
+    )
+    if not NAME.fullmatch(name):
+        raise unknown
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError:
+        raise unknown from None
+    except (ValueError, AssertionError) as error:  # a configuration or version that does not exist
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"TensorFlow Datasets has no {name!r}: {reason}.") from error
+    if not Path(builder.data_dir).is_dir():
+        raise UserError(_how_to_get(builder, name, place))
+    return builder
+
+
+def _how_to_get(builder, name: str, place: str) -> str:
+    manual = Path(place) / "downloads" / "manual"
+    archives = (
+        f" (after putting the archives that https://www.tensorflow.org/datasets/catalog/{builder.name} names "
+        f"into {manual})"
+        if builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+        else ""
+    )
+    call = f"import tensorflow_datasets as tfds; tfds.load('{name}', data_dir='{place}')"
+    return (
+        f"{name} is not in {place}, and nothing is downloaded unasked: pass the data_dir that holds it, or "
+        f'get it with python -c "{call}"{archives}.'
+    )
+
+
+def _supervised(tfds, name: str, info) -> tuple[str, str]:
+    """The names of the image and of the label."""
+    keys = info.supervised_keys if len(info.supervised_keys or ()) == 2 else ("image", "label")
+    types = (tfds.features.Image, tfds.features.ClassLabel)
+    if not all(
+        key in info.features and isinstance(info.features[key], t) for key, t in zip(keys, types, strict=True)
+    ):
+        raise UserError(
+            f"{name} is not a set for image classification: it needs an image and a class label. "
+            f"Received: {', '.join(sorted(info.features))}."
+        )
+    return keys
+
+
+def _files(tfds, info, split_name: str) -> list[str]:
+    if info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise UserError(f"{info.name} is stored as {info.file_format.value}; valid is tfrecord.")
+    files = [os.fspath(path) for path in info.splits[split_name].filepaths]
+    for file in files:
+        if not os.path.exists(file):
+            raise UserError(f"{info.name} is not complete: there is no file {file}.")
+    return files
+
+
+def _shuffle_buffer(split_info) -> int:
+    """Encoded images that fit into SHUFFLE_BYTES."""
+    each = max(1, int(split_info.num_bytes) // max(1, split_info.num_examples))
+    return max(1, SHUFFLE_BYTES // each)
+
+
+def _shuffled(records: tf.data.Dataset, buffer: int, random: np.random.Generator) -> tf.data.Dataset:
+    """`records.shuffle(buffer)` by `random` alone.
+
+    The method mixes in the process's global seed (`tf.random.set_seed`), so that the order would
+    depend on more than an epoch's own seed; the operation behind it does not.
+    """
+    seed, seed2 = random.integers(1, 2**62, size=2)
+    shuffled = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(records),
+        buffer_size=buffer,
+        seed=seed,
+        seed2=seed2,
+        output_types=[tf.string],
+        output_shapes=[[]],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(shuffled, records.element_spec)

@@ -1,0 +1,229 @@
+"""A conversion from a trained model on disk to a checked file on disk."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from sklearn.datasets import load_sample_images
+
+from bnn_keras import accounting, data, deploy, files, runs, weights
+from bnn_keras.deploy.conversion import orientation as orientations
+from bnn_keras.errors import UserError
+from bnn_keras.weights.model_file import BEST, LAST
+
+RUNS = Path("runs")
+SAMPLES = "samples"  # scikit-learn's two photographs, cut into pieces: for models without a data set
+SAMPLE_IMAGES = 16
+CHECKPOINTS = {"best": BEST, "last": LAST}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model to convert.
+
+    Args:
+        model: in memory.
+        path: the file that its weights are from.
+        config: of its run folder; empty for a file that is in none.
+        class_names: empty if unknown.
+        output: where the .tflite goes unless told otherwise.
+        orientation: of the images that the model takes.
+    """
+
+    model: tf.keras.Model
+    path: Path
+    config: dict
+    class_names: list[str]
+    output: Path
+    orientation: str = orientations.UPRIGHT
+
+    def turned(self) -> "Source":
+        """The source for a file that takes its images upside down.
+
+        Raises:
+            UserError: the model takes them upright only.
+        """
+        model = orientations.upside_down(self.model)
+        return dataclasses.replace(self, model=model, orientation=orientations.UPSIDE_DOWN)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What a file and its model are compared on.
+
+    Args:
+        images: float32 [n, height, width, 3].
+        labels: [n], or None.
+        dataset: that they are from.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    dataset: str
+
+    def turned(self) -> "Compared":
+        """The same images upside down."""
+        return dataclasses.replace(self, images=self.images[:, ::-1, ::-1])
+
+
+def find(path: str | None, checkpoint: str = "best") -> Source:
+    """Read what a user named: a run folder, a .keras file, or nothing (the newest run).
+
+    Raises:
+        UserError: there is no such model.
+    """
+    if path is None:
+        path = str(newest_run(RUNS))
+    file = weights.find_model(path, CHECKPOINTS[checkpoint])
+    folder = runs.RunFolder(file.parent)
+    model = weights.read_model(file)
+    if not folder.config.is_file():
+        return Source(model, file, {}, [], file.with_suffix(".tflite"))
+    return Source(
+        model, file, folder.read_config(), folder.class_names(), file.with_name(f"{model.name}.tflite")
+    )
+
+
+def newest_run(runs: Path) -> Path:
+    """The run folder whose best weights are the newest.
+
+    Raises:
+        UserError: no run has completed an epoch.
+    """
+    found = sorted(runs.glob(f"*/{BEST}"), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise UserError(
+            f"No run to convert in {runs.absolute()}: train one, or name a run folder or .keras file."
+        )
+    return found[-1].parent
+
+
+def images(source: Source, dataset: str | None, data_dir: str | None, limit: int) -> Compared:
+    """Real images to compare on, and where they are from.
+
+    Args:
+        dataset, data_dir: as for training; the run's own if None.
+        limit: take no more.
+
+    Raises:
+        UserError: the data set is absent, or its images do not fit the model.
+    """
+    height, width = source.model.input_shape[1:3]
+    dataset = dataset or source.config.get("dataset", SAMPLES)
+    if dataset == SAMPLES:
+        return Compared(samples(height, width), None, "scikit-learn's sample photographs")
+    if height != width:
+        raise UserError(
+            f"{dataset} has square images; the model takes {height} x {width}: use --dataset={SAMPLES}."
+        )
+    evaluated = data.Augmentation.in_evaluation(source.config.get("recipe", {}))
+    data_dir = data_dir or source.config.get("data_dir")
+    found = data.open(dataset, data_dir, height, augmentation=evaluated)
+    batches = [(images.numpy(), labels.numpy()) for images, labels in found.test(32, limit=limit)]
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    known = len(found.class_names) == source.model.output_shape[-1]
+    return Compared(images, labels if known else None, dataset)
+
+
+def samples(height: int, width: int, number: int = SAMPLE_IMAGES) -> np.ndarray:
+    """Pieces of scikit-learn's two photographs, at random places, half of them scaled down."""
+    rng = np.random.default_rng(0)
+    photographs = load_sample_images().images
+    pieces = []
+    for i in range(number):
+        photograph = photographs[i % 2]
+        edge = min(photograph.shape[:2]) if i % 4 > 1 else min(height, width, *photograph.shape[:2])
+        top, left = (rng.integers(0, n - edge + 1) for n in photograph.shape[:2])
+        piece = photograph[top : top + edge, left : left + edge]
+        pieces.append(tf.image.resize(piece, (height, width)).numpy())
+    return np.stack(pieces).astype(np.float32)
+
+
+def write(source: Source, compared: Compared, output: str | None) -> Path:
+    """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
+
+    Raises:
+        UserError: the file was refused, or the disk takes no more; nothing was written.
+    """
+    path = Path(output) if output else source.output
+    if path.suffix != ".tflite":
+        raise UserError(f"The output is a file that ends in .tflite. Received: {path}.")
+    files.check_writable(path)
+    print(f"converting {source.path} ({source.model.name})")
+    flatbuffer, report = deploy.convert(source.model, compared.images, compared.labels)
+    print("\n".join(deploy.lines(report)))
+    manifest = json.dumps(_manifest(source, path, flatbuffer, report, compared.dataset), indent=2) + "\n"
+    with files.replacing(path) as tflite, files.replacing(path.with_suffix(".json")) as beside:
+        tflite.write_bytes(flatbuffer)
+        beside.write_text(manifest, encoding="utf-8")
+    print(f"wrote {path} ({len(flatbuffer) / 2**20:.2f} MiB) and {path.with_suffix('.json')}")
+    return path
+
+
+def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Report, dataset: str) -> dict:
+    model, config = source.model, source.config
+    counts = accounting.profile(model)
+    worst = max(report.taps, key=lambda tap: tap.ratio)
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(flatbuffer).hexdigest(),
+        "bytes": len(flatbuffer),
+        "model": config.get("model", model.name),
+        "source": str(source.path),
+        "source_sha256": hashlib.sha256(source.path.read_bytes()).hexdigest(),
+        "input": {
+            "name": "image",
+            "shape": [1, *model.input_shape[1:]],
+            "type": "float32",
+            "channels": "RGB",
+            "value_range": [0, 255],
+            "orientation": source.orientation,
+            "dataset": config.get("dataset"),
+            "kind": config.get("kind"),
+            "recipe": {
+                key: config.get("recipe", {}).get(key) for key in ("interpolation", "evaluation_edge")
+            },
+        },
+        "output": {
+            "name": "output",
+            "shape": [1, *model.output_shape[1:]],
+            "type": "float32",
+            "values": _values(model),
+        },
+        "class_names": source.class_names,
+        "counts": {
+            "params": counts.params,
+            "binary_params": counts.binary_params,
+            "size_mib": counts.size_mib,
+            "bops": counts.bops,
+            "flops": counts.flops,
+            "ops": counts.ops,
+        },
+        "hardened": None if report.hardening is None else dataclasses.asdict(report.hardening),
+        "verified": {
+            "binary_layers": len(report.layers),
+            "tensors_compared": len(report.taps),
+            "largest_difference_over_tolerance": worst.ratio,
+            "at": worst.name,
+            "images": report.images,
+            "images_of": dataset,
+            "images_of_another_class": [dataclasses.asdict(item) for item in report.exceptions],
+            "weight_bytes": report.constants.stored,
+            "accounted_bytes": report.constants.accounted,
+            "adjustments": report.constants.adjustments,
+            "weight_bytes_deviation": report.constants.deviation,
+            "metadata_bytes": report.constants.metadata,
+        },
+        "environment": runs.environment(),
+    }
+
+
+def _values(model: tf.keras.Model) -> str:
+    last = model.layers[-1]
+    name = tf.keras.activations.serialize(last.activation) if hasattr(last, "activation") else "linear"
+    if len(model.output_shape) != 2:
+        return "features"
+    return "logits" if name == "linear" else str(name)

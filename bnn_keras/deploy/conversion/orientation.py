@@ -1,0 +1,35 @@
+"""Which way up a network takes its image.
+
+Networks that come from PyTorch turn their image first (`bnn_keras.nn.layers.Rotate180`). Whoever can feed
+it turned, as many cameras can, saves that.
+"""
+
+import tensorflow as tf
+
+from bnn_keras.errors import UserError
+from bnn_keras.nn import layers
+from bnn_keras.runs.trained import UPRIGHT, UPSIDE_DOWN
+
+ORIENTATIONS = (UPRIGHT, UPSIDE_DOWN)
+
+
+def upside_down(model: tf.keras.Model) -> tf.keras.Model:
+    """A copy that takes the image turned by 180 degrees, without the layer that turns it.
+
+    Raises:
+        UserError: the model has no such layer.
+    """
+    if not any(isinstance(layer, layers.Rotate180) for layer in model.layers):
+        raise UserError(
+            f"{model.name} does not turn its image, so it takes it upright only: "
+            f"--orientation={UPSIDE_DOWN} is for networks such as BNext."
+        )
+    copy = tf.keras.models.clone_model(model, clone_function=_unturned)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _unturned(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+    if isinstance(layer, layers.Rotate180):
+        return tf.keras.layers.Activation("linear", name=layer.name)
+    return type(layer).from_config(layer.get_config())

@@ -1,0 +1,1 @@
+"""Whether a file is binary and computes what its model computes."""

@@ -1,0 +1,206 @@
+"""The folder of a training run: its files, its settings, and whose run it is."""
+
+import contextlib
+import csv
+import dataclasses
+import fcntl
+import importlib.metadata
+import io
+import json
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import bnn_keras
+from bnn_keras import files
+from bnn_keras.errors import UserError
+
+# Settings that say how a run is carried out; it can be resumed with other values.
+NEUTRAL = ("data_dir", "strict", "checkpoint_steps", "replicas", "data_service", "environment")
+PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Names of the files in a run folder.
+
+    Args:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every resolved setting, and the environment."""
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of what a killed run resumes from."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_model(self) -> Path:
+        """The model after the last epoch."""
+        return self.path / "model.keras"
+
+    @property
+    def best_model(self) -> Path:
+        """The model with the best held-out accuracy."""
+        return self.path / "best.keras"
+
+    @property
+    def history(self) -> Path:
+        """A row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def flips(self) -> Path:
+        """A row an epoch and binary kernel."""
+        return self.path / "flips.csv"
+
+    @property
+    def labels(self) -> Path:
+        """The class names, one a line."""
+        return self.path / "labels.txt"
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of curves.png and flips.png."""
+        return self.path / "pictures"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of scalars for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def report(self) -> Path:
+        """One self-contained page."""
+        return self.path / "report.html"
+
+    @property
+    def finished(self) -> Path:
+        """There when the run is finished: the sentence that says what was reached."""
+        return self.path / "finished.txt"
+
+    def read_config(self) -> dict:
+        """The settings of the run.
+
+        Raises:
+            UserError: the folder is not a run folder.
+        """
+        if not self.config.is_file():
+            raise UserError(f"{self.path} is not a run folder: it has no {self.config.name}.")
+        try:
+            return json.loads(self.config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{self.config} is not a whole JSON file: {error}.") from error
+
+    def class_names(self) -> list[str]:
+        """The lines of labels.txt."""
+        return self.labels.read_text(encoding="utf-8").splitlines()
+
+    def claim(self, config: Mapping) -> None:
+        """Make the folder that of a run with these settings, or find that it already is.
+
+        Raises:
+            UserError: it is another run's, or it holds something else.
+        """
+        # As it would be read again: tuples become lists.
+        config = json.loads(json.dumps({**config, "environment": environment()}))
+        if self.config.is_file():
+            _check_same(self.path, _decisive(self.read_config()), _decisive(config))
+            return
+        with files.writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            strangers = sorted(entry.name for entry in self.path.iterdir() if not _is_partial(entry))
+        if strangers:
+            raise UserError(
+                f"The output folder {self.path} is neither empty nor a run folder: "
+                f"it holds {strangers[0]!r}; choose another --output_dir."
+            )
+        files.write_text(self.config, json.dumps(config, indent=2) + "\n")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from training in this folder; forget what a killed one left half.
+
+        Raises:
+            UserError: another process is training here.
+        """
+        with files.writing(self.config), open(self.config, "r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"Another process is training in {self.path}: wait for it or choose another --output_dir."
+                ) from None
+            self._remove_partial_files()
+            yield
+
+    def _remove_partial_files(self) -> None:
+        """A killed process leaves what it was writing."""
+        for entry in self.path.rglob("*"):
+            if _is_partial(entry):
+                entry.unlink()
+
+
+def default(model: str, dataset: str) -> Path:
+    """runs/MODEL-DATASET, a folder of images by its last name."""
+    name = Path(dataset.removeprefix("folder:")).name if dataset.startswith("folder:") else dataset
+    return Path("runs") / re.sub(r"[^\w.-]+", "-", f"{model}-{name}")
+
+
+def environment() -> dict:
+    """Versions and the git revision that a run depends on."""
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {
+        "python": platform.python_version(),
+        "bnn_keras": bnn_keras.__version__,
+        **versions,
+        "git_revision": _git_revision(),
+    }
+
+
+def _git_revision() -> str | None:
+    """The commit of the checkout that this package runs from; None outside of one."""
+    package = Path(bnn_keras.__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            command = ["git", "-C", str(package), *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # Installed into an environment inside somebody else's repository, it is not that one's.
+    if git("ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return git("describe", "--always", "--dirty", "--abbrev=40", "--match=")
+
+
+def _is_partial(path: Path) -> bool:
+    """Whether the file is a temporary one of `bnn_keras.files.replacing`."""
+    return path.name.startswith(".") and ".partial" in path.name
+
+
+def _decisive(config: Mapping) -> dict:
+    flat: dict = {}
+    for key, value in config.items():
+        if key not in NEUTRAL:
+            flat.update(value if isinstance(value, dict) else {key: value})
+    return flat
+
+
+def _check_same(path: Path, there: Mapping, asked: Mapping) -> None:
+    for key in {**there, **asked}:
+        if there.get(key) != asked.get(key):
+            raise UserError(
+                f"{path} holds a different run: its {key} is {there.get(key)}, asked for is "
+                f"{asked.get(key)}; give the same settings to resume it, or another --output_dir."
+            )

@@ -1,0 +1,331 @@
+"""What a training run is made of, as data: read from a file, changed by flags, printed."""
+
+import dataclasses
+import os
+import sys
+import textwrap
+from pathlib import Path
+
+from absl import flags
+
+from bnn_keras.errors import UserError, one_of
+from bnn_keras.settings.kinds import Choice, Kind, Number, Numbers, Optional, Switch, Text
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+IMAGENET = "imagenet2012"  # the name of the data set that most recipes are for
+
+# The settings that only some optimizers and schedules have. Another optimizer starts from its own.
+OPTIMIZER_KEYS: dict[str, tuple[str, ...]] = {
+    "adam": ("beta_1", "beta_2", "epsilon"),
+    "adamw": ("beta_1", "beta_2", "epsilon"),
+    "bop": ("beta_1", "beta_2", "epsilon", "bop_threshold", "bop_gamma"),
+    "radam": ("beta_1", "beta_2", "epsilon"),
+    "radam_liu": ("beta_1", "beta_2", "epsilon"),
+    "sgd": ("momentum", "cycle_momentum", "nesterov"),
+}
+SCHEDULE_KEYS: dict[str, tuple[str, ...]] = {
+    "constant": ("warmup_epochs", "warmup_learning_rate"),
+    "cosine": ("warmup_epochs", "warmup_learning_rate", "final_learning_rate"),
+    "cosine_per_epoch": ("warmup_epochs", "warmup_learning_rate", "final_learning_rate"),
+    "cosine_restarts": ("warmup_epochs", "warmup_learning_rate", "final_learning_rate", "restart_epochs"),
+    "one_cycle": ("warmup_learning_rate", "final_learning_rate", "cycle_share", "cycle_momentum"),
+    "steps": ("warmup_epochs", "warmup_learning_rate", "milestones", "milestone_factor"),
+}
+KEYS_OF = {"optimizer": OPTIMIZER_KEYS, "schedule": SCHEDULE_KEYS}
+NEEDED = {"cosine_restarts": "restart_epochs", "steps": "milestones"}
+DECAY_GROUPS = ("released", "binary")
+
+_WHOLE = Number(0, whole=True)
+_POSITIVE = Number(0, open_low=True)
+_COUNT = Number(1, whole=True)
+_AMOUNT = Number(0)
+_SHARE = Number(0, 1, open_high=True)
+_DECAY = Number(0, 1, open_low=True)
+
+
+def _key(help_: str, kind: Kind, default=dataclasses.MISSING):
+    return dataclasses.field(default=default, metadata={"help": help_, "kind": kind})
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Settings of a training run, one value a key; the keys are flags and keys of TOML files too.
+
+    Every field says what it is and what is valid (`KINDS`). Values are checked when a recipe is made.
+
+    Raises:
+        UserError: a value of the wrong type or range, or one that the optimizer or the schedule has
+            no use for.
+    """
+
+    epochs: int = _key("passes over the training images", _COUNT)
+    batch_size: int = _key("images a step, over all devices", _COUNT)
+    optimizer: str = _key("how the weights are moved", Choice(tuple(OPTIMIZER_KEYS)))
+    learning_rate: float = _key("its peak", _POSITIVE)
+
+    schedule: str = _key("course of the learning rate", Choice(tuple(SCHEDULE_KEYS)), "cosine")
+    warmup_epochs: int = _key("epochs of a linear rise to the peak, part of all", _WHOLE, 0)
+    warmup_learning_rate: float = _key("where the rise starts", _AMOUNT, 0.0)
+    final_learning_rate: float = _key("where the cosine or the cycle ends", _AMOUNT, 0.0)
+    milestones: tuple[float, ...] = _key("epochs after which a step comes", Numbers(_POSITIVE), ())
+    milestone_factor: float = _key("of the learning rate at each step", _DECAY, 0.1)
+    restart_epochs: int | None = _key("epochs of one cosine of several", Optional(_COUNT), None)
+    cycle_share: float = _key("of all steps that rise and fall of one cycle take", _DECAY, 0.9)
+    cycle_momentum: float | None = _key("momentum at the peak of one cycle", Optional(_SHARE), None)
+    tail_epochs: int = _key("further epochs at a constant learning rate", _WHOLE, 0)
+    tail_learning_rate: float = _key("of the further epochs", _AMOUNT, 0.0)
+
+    beta_1: float | None = _key("decay of Adam's mean; the optimizer's own if none", Optional(_SHARE), None)
+    beta_2: float | None = _key(
+        "decay of Adam's variance; the optimizer's own if none", Optional(_SHARE), None
+    )
+    epsilon: float | None = _key("beside Adam's root; the optimizer's own if none", Optional(_POSITIVE), None)
+    momentum: float | None = _key("of SGD; 0.9 if none", Optional(_SHARE), None)
+    nesterov: bool = _key("look ahead by the momentum (SGD)", Switch(), False)
+    bop_threshold: float | None = _key("mean gradient that flips a weight (Bop)", Optional(_AMOUNT), None)
+    bop_gamma: float | None = _key("weight of a new gradient in Bop's mean", Optional(_DECAY), None)
+    weight_decay: float = _key("of every weight that has no other decay", _AMOUNT, 0.0)
+    kernel_weight_decay: float | None = _key(
+        "of the kernels that decay_groups means", Optional(_AMOUNT), None
+    )
+    decay_groups: str | None = _key(
+        "which kernels have their own decay; released: all of rank 4",
+        Optional(Choice(DECAY_GROUPS)),
+        None,
+    )
+    clip_norm: float | None = _key("largest norm of the whole gradient; 0 for any", Optional(_AMOUNT), None)
+
+    label_smoothing: float = _key("share of a label spread over all classes", Number(0, 1), 0.0)
+    temperature_decay: float | None = _key(
+        "factor an epoch of the temperature of progressive kernels", Optional(_DECAY), None
+    )
+
+    # None is the standard of the kind of data; see `bnn_keras.data.augment.augmentation.Augmentation`.
+    crop_area: tuple[float, ...] | None = _key(
+        "least and largest relative area of a random crop", Optional(Numbers(_DECAY, 2)), None
+    )
+    crop_aspect: tuple[float, ...] | None = _key(
+        "least and largest width over height of a crop", Optional(Numbers(_POSITIVE, 2)), None
+    )
+    interpolation: str | None = _key("of resized images", Optional(Choice(("bilinear", "bicubic"))), None)
+    evaluation_edge: int | None = _key(
+        "shorter side of which the central 224 are evaluated", Optional(Number(224, whole=True)), None
+    )
+    flip: bool | None = _key("mirror every other image", Optional(Switch()), None)
+    color_jitter: tuple[float, ...] | None = _key(
+        "of brightness, contrast, saturation, hue", Optional(Numbers(_AMOUNT, 4)), None
+    )
+    hsv_jitter: tuple[float, ...] | None = _key(
+        "of hue, saturation, value", Optional(Numbers(_AMOUNT, 3)), None
+    )
+    lighting: float = _key("deviation of PCA noise on the colours", _AMOUNT, 0.0)
+    rand_augment: str | None = _key(
+        "random operations on an image",
+        Optional(Text("timm's notation, such as rand-m7-mstd0.5-inc1-n2-p0.5")),
+        None,
+    )
+    mixup: float = _key("alpha of the mixture of two images", _AMOUNT, 0.0)
+    cutmix: float = _key("alpha of the window pasted from another image", _AMOUNT, 0.0)
+    repeats: int = _key("augmented copies of an image in a batch", _COUNT, 1)
+
+    def __post_init__(self):
+        for key, kind in KINDS.items():
+            object.__setattr__(self, key, _converted(key, kind, getattr(self, key)))
+        self._check()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Recipe":
+        """Read a TOML file of these keys.
+
+        Raises:
+            UserError: no such file, not TOML, an unknown or missing key, a value that cannot be.
+        """
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"Cannot read the recipe {path}: {error.strerror}.") from error
+        except ValueError as error:  # not UTF-8, or not TOML
+            raise UserError(f"The recipe {path} is not TOML: {error}.") from error
+        for key in values:
+            if key not in KINDS:
+                raise one_of(f"key of the recipe {path}:", key, KINDS)
+        for key in _REQUIRED:
+            if key not in values:
+                raise UserError(f"The recipe {path} does not say {key}; it needs {', '.join(_REQUIRED)}.")
+        return cls(**values)
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs with the tail's."""
+        return self.epochs + self.tail_epochs
+
+    def replace(self, **changes) -> "Recipe":
+        """A copy with other values."""
+        return dataclasses.replace(self, **changes)
+
+    def override(self, **given) -> "Recipe":
+        """A copy with the user's values.
+
+        Another number of epochs stretches what is counted in epochs with it, keeps the share of the
+        training after which kernels are binary, and leaves out the tail. Another optimizer starts from
+        its own settings; another schedule keeps those that it shares.
+        """
+        changes: dict = {}
+        epochs = given.get("epochs", self.epochs)
+        if epochs != self.epochs:
+            changes |= self._stretched(_converted("epochs", KINDS["epochs"], epochs))
+        if given.get("optimizer", self.optimizer) != self.optimizer:
+            changes |= {key: DEFAULTS[key] for key in OPTIMIZER_KEYS[self.optimizer]}
+        schedule = given.get("schedule", self.schedule)
+        if schedule in SCHEDULE_KEYS:
+            changes |= {key: DEFAULTS[key] for key in _unused("schedule", schedule)}
+        return self.replace(**{**changes, **given})
+
+    def _stretched(self, epochs: int) -> dict:
+        ratio = epochs / self.epochs
+        stretched = {
+            "epochs": epochs,
+            "warmup_epochs": min(round(self.warmup_epochs * ratio), epochs - 1),
+            "milestones": tuple(milestone * ratio for milestone in self.milestones),
+            "tail_epochs": 0,
+        }
+        if self.restart_epochs is not None:
+            stretched["restart_epochs"] = max(1, round(self.restart_epochs * ratio))
+        if self.temperature_decay is not None:
+            stretched["temperature_decay"] = self.temperature_decay ** (1 / ratio)
+        return stretched
+
+    def scale_learning_rate(self, batch_size: int) -> "Recipe":
+        """A copy with another batch size and every learning rate in proportion to it."""
+        ratio = batch_size / self.batch_size
+        rates = {key: getattr(self, key) * ratio for key in KINDS if key.endswith("learning_rate")}
+        return self.replace(batch_size=batch_size, **rates)
+
+    def _check(self) -> None:
+        """Raise UserError for values that do not go together."""
+        self._check_use("optimizer")
+        self._check_use("schedule")
+        needed = NEEDED.get(self.schedule)
+        if needed and not getattr(self, needed):
+            raise UserError(f"The schedule {self.schedule} needs {needed}.")
+        if self.cycle_momentum is not None and self.momentum is None:
+            raise UserError("cycle_momentum needs momentum, which is where the cycle starts and ends.")
+        if self.warmup_epochs >= self.epochs:
+            raise UserError(
+                f"warmup_epochs must be less than the {self.epochs} epochs. Received: {self.warmup_epochs}."
+            )
+        if (self.kernel_weight_decay is None) != (self.decay_groups is None):
+            raise UserError(
+                "kernel_weight_decay and decay_groups go together. Received: "
+                f"kernel_weight_decay={self.kernel_weight_decay}, decay_groups={self.decay_groups}."
+            )
+
+    def _check_use(self, choice: str) -> None:
+        name = getattr(self, choice)
+        for key in sorted(_unused(choice, name)):
+            if getattr(self, key) != DEFAULTS[key]:
+                raise UserError(
+                    f"The {choice} {name} has no use for {key}. Received: {_shown(getattr(self, key))}; "
+                    f"it takes {', '.join(KEYS_OF[choice][name])}."
+                )
+
+    def lines(self, width: int = 110) -> list[str]:
+        """The recipe as it is printed: every key that has a value and is of use."""
+        unused = _unused("optimizer", self.optimizer) | _unused("schedule", self.schedule)
+        values = {key: getattr(self, key) for key in KINDS if key not in unused}
+        text = ", ".join(f"{key}={_shown(value)}" for key, value in values.items() if value is not None)
+        return textwrap.wrap(
+            f"recipe: {text}", width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+        )
+
+
+KINDS: dict[str, Kind] = {field.name: field.metadata["kind"] for field in dataclasses.fields(Recipe)}
+DEFAULTS = {field.name: field.default for field in dataclasses.fields(Recipe)}
+_REQUIRED = [key for key, default in DEFAULTS.items() if default is dataclasses.MISSING]
+
+
+def _unused(choice: str, name: str) -> set[str]:
+    """The keys that only other optimizers or schedules have."""
+    return set().union(*KEYS_OF[choice].values()) - set(KEYS_OF[choice][name])
+
+
+def _converted(key: str, kind: Kind, value: object):
+    try:
+        return kind.convert(value)
+    except ValueError:
+        raise UserError(f"{key} must be {kind.valid}. Received: {value!r}.") from None
+
+
+def _shown(value) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_shown, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class _Parser(flags.ArgumentParser):
+    """The text of a flag as the value of a recipe's key."""
+
+    def __init__(self, kind: Kind):
+        super().__init__()
+        self._kind = kind
+        self.syntactic_help = kind.valid
+
+    def parse(self, argument):
+        if not isinstance(argument, str):
+            return argument
+        try:
+            return self._kind.convert(self._kind.parse(argument))
+        except ValueError:
+            raise ValueError(f"it must be {self._kind.valid}") from None
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Define a flag for every key of a recipe, and --scale_lr.
+
+    Args:
+        flag_values: those of the command; flags that are not given leave the recipe as it is.
+    """
+    for field in dataclasses.fields(Recipe):
+        kind, text = field.metadata["kind"], field.metadata["help"]
+        if kind in (Switch(), Optional(Switch())):
+            flags.DEFINE_boolean(field.name, None, text, flag_values)
+        else:
+            flags.DEFINE(_Parser(kind), field.name, None, text, flag_values)
+    flags.DEFINE_boolean(
+        "scale_lr", False, "change learning rates in proportion to --batch_size", flag_values
+    )
+
+
+def resolve(values: flags.FlagValues, default: Recipe) -> Recipe:
+    """The recipe with what the flags of `define_flags` say otherwise.
+
+    Raises:
+        UserError: values that do not go together.
+    """
+    given = {key: values[key].value for key in KINDS if values[key].present}
+    if values["scale_lr"].value and "batch_size" in given:
+        if "learning_rate" in given:
+            raise UserError("--scale_lr computes the learning rate: leave out --learning_rate.")
+        default = default.scale_learning_rate(given["batch_size"])
+    return default.override(**given)
+
+
+THUMBNAIL_BELOW = 50  # pixels
+
+
+def choose_stem(kind: str, image_size: int) -> str | None:
+    """The stem where the user gives none: "thumbnail" for small photographs, as published.
+
+    Digits are upsampled and need no detail: the network's own stem is faster there.
+
+    Returns:
+        A name, or None for the network's own.
+    """
+    return "thumbnail" if kind != "digits" and image_size < THUMBNAIL_BELOW else None

@@ -1,0 +1,1 @@
+"""TFLite files: read, edited and run."""

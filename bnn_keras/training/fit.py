@@ -1,0 +1,143 @@
+"""Training a network by a recipe, in a run folder that it can be resumed from."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from bnn_keras import files
+from bnn_keras import weights as weights_files
+from bnn_keras.data import Dataset, service
+from bnn_keras.errors import UserError
+from bnn_keras.runs.folder import RunFolder
+from bnn_keras.settings.recipe import Recipe
+from bnn_keras.training import distribution
+from bnn_keras.training.loop import Run, plain_trainer
+
+CHECKPOINT_STEPS = 500
+WIDTH = 110  # of printed lines
+
+
+def make_deterministic(seed: int) -> None:
+    """Make what follows, the initial weights first of all, a function of the seed.
+
+    Raises:
+        UserError: a seed outside of 0 to 2**32 - 1.
+    """
+    if not 0 <= seed < 2**32:
+        raise UserError(f"The seed must be from 0 to {2**32 - 1}. Received: {seed}.")
+    tf.keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def train(
+    network: tf.keras.Model,
+    dataset: Dataset,
+    recipe: Recipe,
+    output_dir: str | os.PathLike,
+    *,
+    seed: int = 0,
+    settings: Mapping | None = None,
+    weights: str | os.PathLike | None = None,
+    checkpoint_steps: int = CHECKPOINT_STEPS,
+    sync_batch_norm: bool = False,
+    data_service: str | None = None,
+    extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None,
+) -> str:
+    """Train, or resume the training that was begun in `output_dir`.
+
+    The same seed, machine and versions give the same weights, in one go or resumed, if
+    `make_deterministic` was called before the network was built.
+
+    A network that was built in the scope of a `tf.distribute` strategy is trained on all its replicas.
+    One worker of several writes the run folder, which all of them must be able to read. Our own
+    checkpoints, not Keras's BackupAndRestore, are what it resumes from: they hold the position within
+    an epoch, the running metrics and the flips as well.
+
+    Args:
+        network: from images, RGB in [0, 255], to logits; it holds the last weights afterwards.
+        dataset: of as many classes.
+        recipe: epochs, batch size, optimizer, learning rate.
+        output_dir: the run folder, new, empty, or of the same run.
+        seed: of the order and the augmentation of the images.
+        settings: what else made the network, written to config.json.
+        weights: a checkpoint to start from; a classifier of other classes starts anew.
+        checkpoint_steps: iterations between checkpoints; each epoch ends with one too.
+        sync_batch_norm: take BatchNorm's statistics over the images of all replicas.
+        data_service: HOST:PORT of a tf.data service that decodes the training images.
+        extra_callbacks: Keras callbacks of the caller's own.
+        make_trainer: from the network to the model that is compiled and fitted, for another
+            `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded like
+            ours; variables in its attribute `extra_state`, if it has one, are saved and resumed.
+
+    Returns:
+        A sentence: what was reached, where it lies, how it is converted.
+
+    Raises:
+        UserError: a setting that cannot be, a folder of another run, a disk that takes no more, a
+            loss that is no longer a number.
+    """
+    _check(network, dataset, recipe, checkpoint_steps)
+    if data_service is not None:
+        service.check(data_service)
+    config = {
+        **(settings or {}),
+        "dataset": dataset.name,
+        "kind": dataset.kind,
+        "image_size": dataset.image_size,
+        "classes": len(dataset.class_names),
+        "normalization": dataset.normalization,
+        "recipe": dataclasses.asdict(recipe),
+        "seed": seed,
+        "weights": None if weights is None else os.fspath(weights),
+        "checkpoint_steps": checkpoint_steps,
+        "replicas": network.distribute_strategy.num_replicas_in_sync,
+        "sync_batch_norm": sync_batch_norm,
+        "data_service": data_service,
+    }
+    if sync_batch_norm:
+        distribution.synchronize_batch_norm(network)
+    home = RunFolder(Path(output_dir))
+    with distribution.place_to_write(network.distribute_strategy, home.path) as place:
+        folder = RunFolder(place)
+        folder.claim(config)
+        if home.finished.is_file():
+            sentence = home.finished.read_text(encoding="utf-8").strip()
+            print(f"{home.path} is finished: {sentence}")
+            return sentence
+        with folder.locked():
+            files.write_text(folder.labels, "".join(f"{name}\n" for name in dataset.class_names))
+            print(_header(network, dataset, recipe))
+            run = Run(network, dataset, recipe, seed, folder, make_trainer or plain_trainer, data_service)
+            if not run.resume(home):
+                if weights is not None:
+                    print(weights_files.load(network, weights, new_head=True))
+                run.begin()
+            while not run.done:
+                run.train_epoch(checkpoint_steps, extra_callbacks)
+            return run.finish()
+
+
+def _header(network: tf.keras.Model, dataset: Dataset, recipe: Recipe) -> str:
+    steps = dataset.steps_per_epoch(recipe.batch_size)
+    return (
+        f"{network.name} on {dataset.name}: {dataset.num_train} training and {dataset.num_test} held-out "
+        f"images of {dataset.image_size} pixels, {len(dataset.class_names)} classes, {steps} steps an epoch\n"
+        + "\n".join(recipe.lines(WIDTH))
+    )
+
+
+def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint_steps: int) -> None:
+    dataset.steps_per_epoch(recipe.batch_size)
+    distribution.check_batch(network.distribute_strategy, recipe.batch_size)
+    if checkpoint_steps < 1:
+        raise UserError(f"checkpoint_steps must be at least 1. Received: {checkpoint_steps}.")
+    expected = (dataset.image_size, dataset.image_size, 3), len(dataset.class_names)
+    if (network.input_shape[1:], network.output_shape[-1]) != expected:
+        raise UserError(
+            f"{network.name} takes images of {network.input_shape[1:]} and has {network.output_shape[-1]} "
+            f"classes; {dataset.name} has images of {expected[0]} and {expected[1]} classes."
+        )

@@ -1,0 +1,88 @@
+"""The same training from several seeds: how far a result is chance."""
+
+import gc
+import os
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+from absl import flags
+
+from bnn_keras import files, text_table
+from bnn_keras.errors import UserError
+from bnn_keras.runs import RunFolder, Table
+
+COLUMNS = ("seed", "best_accuracy", "best_epoch")
+TABLE = "seeds.csv"
+Row = tuple[int | str, float, int | str]
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Define --seed and --seeds."""
+    flags.DEFINE_integer("seed", 0, "of weights, order and augmentation", flag_values=values)
+    meaning = "train so many times, from --seed up, and print mean and deviation"
+    flags.DEFINE_integer("seeds", None, meaning, flag_values=values)
+
+
+def run(
+    train: Callable[[int, Path], object],
+    first: int,
+    count: int | None,
+    output_dir: str | os.PathLike,
+    writes: bool = True,
+) -> None:
+    """Train once for each seed, one after another, and print and write what they reached.
+
+    Each training has a folder of its own in `output_dir`, seed0, seed1, …, and is what it would be
+    without the others: a run that was stopped is resumed, a finished one is not trained again. The
+    table, seeds.csv, has a row a seed, then the mean and the sample deviation.
+
+    Args:
+        train: from a seed and a run folder to a finished run.
+        first, count: the seeds first, first + 1, …; None for the first alone, in `output_dir` itself.
+        output_dir: with a count, a folder that is no run folder.
+        writes: whether this process, of several that train together, is the one with the folders.
+
+    Raises:
+        UserError: too few seeds, or a folder that holds a single run.
+    """
+    if count is None:
+        train(first, Path(output_dir))
+        return
+    if count < 1:
+        raise UserError(f"The number of seeds must be at least 1. Received: {count}.")
+    folder = Path(output_dir)
+    if RunFolder(folder).config.exists():
+        raise UserError(f"{folder} holds a single run; choose another --output_dir for several seeds.")
+    rows = []
+    for seed in range(first, first + count):
+        print(f"seed {seed}")
+        train(seed, folder / f"seed{seed}")
+        if writes:
+            rows.append(_best(seed, RunFolder(folder / f"seed{seed}")))
+        # Keras keeps what it built, and counts its layers, until it is told to forget.
+        tf.keras.backend.clear_session()
+        gc.collect()
+    if writes:
+        _report(rows + _summary([accuracy for _, accuracy, _ in rows]), folder)
+
+
+def _report(rows: list[Row], folder: Path) -> None:
+    print(text_table.aligned(COLUMNS, [(str(s), f"{100 * a:.2f} %", str(e)) for s, a, e in rows]))
+    lines = [COLUMNS, *rows]
+    files.write_text(folder / TABLE, "".join(",".join(map(str, line)) + "\n" for line in lines))
+
+
+def _best(seed: int, folder: RunFolder) -> Row:
+    accuracies = Table(folder.history, ()).column("val_accuracy")
+    best = max(accuracies)
+    return seed, best, accuracies.index(best) + 1
+
+
+def _summary(accuracies: list[float]) -> list[Row]:
+    """The mean, and where there is more than one the deviation of the sample (n - 1)."""
+    rows: list[Row] = [("mean", statistics.mean(accuracies), "")]
+    if len(accuracies) > 1:
+        rows.append(("deviation", statistics.stdev(accuracies), ""))
+    return rows

@@ -1,0 +1,175 @@
+"""convert.py from the outside: what it takes, what it writes, what it refuses."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convert
+from bnn_keras import deploy, files
+from bnn_keras.deploy.bundle import job
+from tests.networks import binary_conv, network_around, tiny_melius
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """runs/tiny-digits as training leaves it, and an older run beside it."""
+    runs = tmp_path_factory.mktemp("work") / "runs"
+    for age, name in enumerate(("tiny-digits", "older")):
+        folder = runs / name
+        folder.mkdir(parents=True)
+        model = tiny_melius(32)
+        model.save(folder / "best.keras")
+        model.save(folder / "model.keras")
+        model.save_weights(folder / "tiny.weights.h5")
+        config = {"model": "meliusneta", "dataset": "digits", "data_dir": None, "kind": "digits"}
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "labels.txt").write_text("".join(f"{i}\n" for i in range(10)))
+        os.utime(folder / "best.keras", (1e9 - age, 1e9 - age))
+    return runs / "tiny-digits"
+
+
+def main(*arguments):
+    return convert.main(["convert.py", *map(str, arguments)])
+
+
+def test_the_newest_run_is_converted_into_its_folder(run_folder, monkeypatch, capsys):
+    monkeypatch.chdir(run_folder.parents[1])
+    assert main("--images=12") == 0
+    shown = capsys.readouterr().out
+    assert "runs/tiny-digits/best.keras" in shown and "8 of 8 binary layers" in shown
+    assert "same class: 12 of 12 images" in shown
+    flatbuffer = (run_folder / "meliusneta.tflite").read_bytes()
+    manifest = json.loads((run_folder / "meliusneta.json").read_text())
+    assert manifest["sha256"] == hashlib.sha256(flatbuffer).hexdigest()
+    assert manifest["source_sha256"] == hashlib.sha256((run_folder / "best.keras").read_bytes()).hexdigest()
+    assert manifest["input"]["shape"] == [1, 32, 32, 3] and manifest["input"]["value_range"] == [0, 255]
+    assert manifest["input"]["kind"] == "digits" and manifest["output"]["values"] == "logits"
+    assert manifest["class_names"] == [str(i) for i in range(10)]
+    assert manifest["verified"]["images"] == 12 and manifest["verified"]["images_of"] == "digits"
+    values = np.zeros((1, 32, 32, 3), np.float32)
+    assert deploy.run(flatbuffer, values).shape == (1, 10)
+
+
+def test_a_file_goes_where_it_is_told(run_folder, tmp_path, capsys):
+    assert (
+        main(run_folder / "model.keras", f"--output={tmp_path / 'deep' / 'm.tflite'}", "--dataset=samples")
+        == 0
+    )
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["m.json", "m.tflite"]
+    assert "16 of 16 images" in capsys.readouterr().out
+
+
+def test_the_last_weights_on_demand(run_folder, capsys):
+    assert main(run_folder, "--checkpoint=last", "--images=2", f"--output={run_folder / 'last.tflite'}") == 0
+    assert "model.keras" in capsys.readouterr().out
+
+
+def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights = f"--weights={run_folder / 'tiny.weights.h5'}"
+    tiny = ["--image_size=32", "--classes=10", "--set=blocks=(1,1,1,1)", "--set=channels=(32,32,32)"]
+    assert main("--model=meliusneta", weights, *tiny) == 0
+    assert (tmp_path / "meliusneta.tflite").is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["no/such/run"], "No such file or folder: no/such/run"),
+        (["setup.cfg"], "valid are a run folder and a .keras file"),
+        (["RUN", "another"], "Unexpected argument 'another'"),
+        (["RUN", "--model=meliusnet22"], "--model and --weights together"),
+        (["--model=meliusnet22"], "--model and --weights together"),
+        (["--model=meliusnet23", "--weights=RUN"], "Unknown model 'meliusnet23'; valid: "),
+        (["--model=meliusneta", "--weights=RUN"], "it is another model's"),
+        (
+            ["--model=meliusneta", "--weights=RUN", "--set=depth=3"],
+            "Unknown setting of meliusneta 'depth'; valid: ",
+        ),
+        (["--model=meliusneta", "--weights=RUN", "--set=depth"], "--set takes NAME=VALUE. Received: 'depth'"),
+        (["--model=meliusneta", "--weights=RUN", "--image_size=16"], "from 32 x 32 pixels up"),
+        (["--model=meliusneta", "--weights=RUN", "--classes=0"], "at least one class"),
+        (["RUN", "--output=model.bin"], "ends in .tflite. Received: model.bin"),
+        (["RUN", "--output=/proc/model.tflite"], "Cannot write /proc/model."),
+        (["RUN", "--output=setup.cfg/model.tflite"], "Cannot write setup.cfg/model.tflite"),
+        (["RUN", "--checkpoint=worst"], "worst"),
+        (["RUN", "--images=0"], "images"),
+        (["RUN", "--dataset=nonsense"], "nonsense"),
+        (["RUN", "--dataset=cifar10", "--data_dir=/no/such/folder"], "cifar10"),
+    ],
+    ids=lambda item: " ".join(item) if isinstance(item, list) else "",
+)
+def test_mistakes_get_one_sentence_and_status_2(run_folder, arguments, message, capsys, monkeypatch):
+    monkeypatch.chdir(Path(convert.__file__).parent)
+    before = sorted(run_folder.iterdir())
+    monkeypatch.setattr(deploy, "convert", quick)
+    assert main(*(a.replace("RUN", str(run_folder)) for a in arguments)) == 2
+    shown, error = capsys.readouterr()
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert "converting" not in shown  # what takes minutes comes after what can be known at once
+    assert sorted(run_folder.iterdir()) == before
+
+
+def quick(model, images, labels=None):
+    """In place of a conversion, where what is written is looked at and not what is in it."""
+    return deploy.to_flatbuffer(model), deploy.verify(model, deploy.to_flatbuffer(model), images[:1])
+
+
+def test_no_run_at_all(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main() == 2
+    assert "No run to convert in" in capsys.readouterr().err
+
+
+def test_a_refused_model_leaves_the_old_file(tmp_path, capsys):
+    network_around(binary_conv(pad_values=-1.0)).save(tmp_path / "bad.keras")
+    (tmp_path / "bad.tflite").write_text("the old file")
+    assert main(tmp_path / "bad.keras") == 2
+    error = capsys.readouterr().err
+    assert "is refused, nothing was written" in error and "it pads with -1" in error
+    assert (tmp_path / "bad.tflite").read_text() == "the old file"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.keras", "bad.tflite"]
+
+
+def test_a_truncated_model(run_folder, tmp_path, capsys):
+    whole = (run_folder / "best.keras").read_bytes()
+    (tmp_path / "cut.keras").write_bytes(whole[:-2000])
+    assert main(tmp_path / "cut.keras") == 2
+    assert "not a whole .keras file" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_nothing(run_folder, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(run_folder, "--images=1", f"--output={tmp_path / 'm.tflite'}") == 2
+    assert "no space left on the device" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bug_of_ours_shows_its_trace(run_folder, monkeypatch, capsys):
+    monkeypatch.setattr(job, "write", lambda *_: {}["a bug"])
+    assert main(run_folder, "--images=1") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    (tmp_path / "file.txt").write_text("old")
+    with pytest.raises(RuntimeError), files.replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file.txt", "old")]
+
+
+def test_from_the_shell_without_a_trace(tmp_path):
+    door = Path(convert.__file__)
+    done = subprocess.run([sys.executable, door, "none.keras"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "error: No such file or folder: none.keras" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,212 @@
+"""The same network in a run folder, a .keras and a .tflite file: measured and asked for names."""
+
+import json
+import shutil
+
+import larq_compute_engine as lce
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn import metrics
+
+from bnn_keras import data, training
+from bnn_keras.cli import evaluate, predict
+from bnn_keras.errors import UserError
+from bnn_keras.nn import layers
+from bnn_keras.runs import trained as inference
+from bnn_keras.settings.recipe import Recipe
+
+NAMES = list("0123456789")
+
+
+@pytest.fixture(autouse=True)
+def fresh_flags():
+    """A process parses its flags once; the tests do so many times."""
+    for door in (evaluate, predict):
+        for name in door.FLAGS:
+            door.FLAGS[name].unparse()
+
+
+def network(classes=10, size=32):
+    image = tf.keras.Input((size, size, 3))
+    x = tf.keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = tf.keras.layers.Conv2D(32, 3, strides=2, padding="same", activation="relu", name="stem")(x)
+    x = tf.keras.layers.BatchNormalization(momentum=0.5, name="bn")(x)
+    x = layers.binary_conv(32, 3, strides=2, name="binary")(x)
+    x = tf.keras.layers.BatchNormalization(momentum=0.5, name="bn2")(x)
+    x = tf.keras.layers.Flatten()(x)
+    return tf.keras.Model(image, tf.keras.layers.Dense(classes, name="head")(x))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run folder with a .tflite file and its manifest in it."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    training.make_deterministic(0)
+    recipe = Recipe(epochs=3, batch_size=16, optimizer="radam", learning_rate=0.01)
+    training.train(network(), data.open("digits", train_examples=640), recipe, folder)
+    best = tf.keras.models.load_model(folder / "best.keras")
+    (folder / "best.tflite").write_bytes(lce.convert_keras_model(best))
+    manifest = {
+        "class_names": NAMES,
+        "input": {"shape": [1, 32, 32, 3], "value_range": [0, 255], "kind": "digits", "dataset": "digits"},
+    }
+    (folder / "best.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    """A held-out digit as a file, and its label."""
+    images, labels = next(data.open("digits").test(1).as_numpy_iterator())
+    path = tmp_path_factory.mktemp("pictures") / "digit.png"
+    path.write_bytes(tf.io.encode_png(tf.cast(tf.round(images[0]), tf.uint8)).numpy())
+    return path, int(labels[0])
+
+
+def oracle(path, limit=None):
+    """Top-1, top-5 and confusion as scikit-learn has them, from the whole set at once."""
+    images, labels = next(data.open("digits").test(1000, limit).as_numpy_iterator())
+    logits = tf.keras.models.load_model(path).predict(images, verbose=0)
+    return (
+        metrics.accuracy_score(labels, logits.argmax(-1)),
+        metrics.top_k_accuracy_score(labels, logits, k=5, labels=range(10)),
+        metrics.confusion_matrix(labels, logits.argmax(-1), labels=range(10)),
+    )
+
+
+@pytest.mark.parametrize("name", ["", "best.keras", "best.tflite"], ids=["folder", "keras", "tflite"])
+def test_all_files_are_measured_as_scikit_learn_measures(run, name):
+    classifier = inference.read(run / name)
+    assert classifier.file == run / (name or "best.keras")
+    assert classifier.class_names == tuple(NAMES)
+    result = evaluate.evaluate(classifier, classifier.dataset(None), batch_size=50)
+    top1, top5, confusion = oracle(run / "best.keras")
+    assert top1 > 0.5, "the network has not learnt: the rest would compare noise"
+    assert (result.top1, result.top5) == (pytest.approx(top1), pytest.approx(top5))
+    np.testing.assert_array_equal(result.confusion, confusion)
+
+
+def test_prints_the_numbers_and_writes_json(run, tmp_path, capsys):
+    out = tmp_path / "result.json"
+    command = ["evaluate", str(run), "--limit=100", "--batch_size=7", f"--json={out}"]
+    assert evaluate.main(command) == 0
+    top1, top5, confusion = oracle(run / "best.keras", limit=100)
+    printed = capsys.readouterr().out
+    assert f"{run / 'best.keras'} on 100 held-out images of digits" in printed
+    assert f"top-1 {100 * top1:.2f} %" in printed and f"top-5 {100 * top5:.2f} %" in printed
+    counts = [list(map(int, line.split()[1:])) for line in printed.splitlines()[-10:]]
+    np.testing.assert_array_equal(counts, confusion)
+    written = json.loads(out.read_text())
+    assert written["top1"] == pytest.approx(top1) and written["confusion"] == confusion.tolist()
+    assert written["images"] == 100 and written["file"].endswith("best.keras")
+
+
+def test_weights_flag_takes_the_last(run, capsys):
+    assert evaluate.main(["evaluate", str(run), "--weights=last", "--limit=10"]) == 0
+    assert "model.keras on 10" in capsys.readouterr().out
+    assert predict.main(["predict", str(run), "x.png", "--weights=middle"]) == 2
+    assert "Unknown weights 'middle'; valid: best, last" in capsys.readouterr().err
+
+
+def test_dataset_and_data_dir_flags(run, tmp_path, capsys):
+    lonely = tmp_path / "lonely.keras"
+    shutil.copy(run / "best.keras", lonely)
+    assert evaluate.main(["evaluate", str(lonely)]) == 2
+    assert "says what it was trained on: give --dataset" in capsys.readouterr().err
+    assert evaluate.main(["evaluate", str(lonely), "--dataset=digits", "--limit=10"]) == 0
+    absent = tmp_path / "absent"
+    assert evaluate.main(["evaluate", str(lonely), "--dataset=cifar10", f"--data_dir={absent}"]) == 2
+    assert str(absent) in capsys.readouterr().err
+
+
+def test_other_classes_are_refused(tmp_path, capsys):
+    network(classes=7).save(tmp_path / "seven.keras")
+    assert evaluate.main(["evaluate", str(tmp_path / "seven.keras"), "--dataset=digits"]) == 2
+    assert "has 7 classes, digits has 10" in capsys.readouterr().err
+
+
+def test_images_that_are_not_square_are_refused(tmp_path, capsys):
+    image = tf.keras.Input((32, 48, 3))
+    x = tf.keras.layers.Dense(10)(tf.keras.layers.GlobalAveragePooling2D()(image))
+    tf.keras.Model(image, x).save(tmp_path / "wide.keras")
+    assert evaluate.main(["evaluate", str(tmp_path / "wide.keras"), "--dataset=digits"]) == 2
+    assert "takes (32, 48, 3), not square images in RGB" in capsys.readouterr().err
+
+
+def test_damaged_and_missing_files_are_one_sentence(run, tmp_path, capsys):
+    whole = (run / "best.tflite").read_bytes()
+    for name, content in {"cut.tflite": whole[: len(whole) // 2], "text.tflite": b"not a model"}.items():
+        (tmp_path / name).write_bytes(content)
+        assert evaluate.main(["evaluate", str(tmp_path / name)]) == 2
+        assert name in capsys.readouterr().err
+    shutil.copy(run / "best.tflite", tmp_path / "best.tflite")
+    for content, sentence in {"{": "not a whole JSON file", "{}": "not the manifest"}.items():
+        (tmp_path / "best.json").write_text(content)
+        assert evaluate.main(["evaluate", str(tmp_path / "best.tflite")]) == 2
+        assert sentence in capsys.readouterr().err
+    for path, sentence in {
+        "no.tflite": "No such file",
+        "no.keras": "No such file",
+        "": "is not a run folder",
+    }.items():
+        assert evaluate.main(["evaluate", str(tmp_path / path)]) == 2
+        assert sentence in capsys.readouterr().err
+    (tmp_path / "config.json").write_text("{}")
+    assert evaluate.main(["evaluate", str(tmp_path)]) == 2
+    assert "has no best.keras yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("door", "verb"), [(evaluate, "Give a PATH"), (predict, "at least one image")])
+def test_without_a_path(door, verb, capsys):
+    assert door.main(["door"]) == 2
+    assert verb in capsys.readouterr().err
+
+
+def test_predict_names_the_class(run, picture, capsys):
+    path, label = picture
+    for file in ("best.keras", "best.tflite"):
+        assert predict.main(["predict", str(run / file), str(path), str(path), "--top=3"]) == 0
+        first, *lines = capsys.readouterr().out.splitlines()
+        assert first == str(run / file) and len(lines) == 2
+        assert lines[0].startswith(f"{path}: {label} ") and lines[0].count("%") == 3
+
+
+def test_predict_gives_the_softmax(run):
+    images, _ = next(data.open("digits").test(8).as_numpy_iterator())
+    model = tf.keras.models.load_model(run / "best.keras")
+    expected = tf.nn.softmax(model.predict(images, verbose=0)).numpy()
+    answers = predict.predict(inference.read(run), images, top=10)
+    for answer, row in zip(answers, expected, strict=True):
+        assert [name for name, _ in answer] == [str(k) for k in np.argsort(-row)]
+        np.testing.assert_allclose([share for _, share in answer], np.sort(row)[::-1], rtol=1e-5)
+    np.testing.assert_array_equal(inference.probabilities(expected), expected)
+
+
+def test_predict_refuses_bad_images_and_tops(run, picture, tmp_path, capsys):
+    path, _ = picture
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff no picture")
+    for bad in (broken, tmp_path / "absent.jpg"):
+        assert predict.main(["predict", str(run), str(path), str(bad)]) == 2
+        captured = capsys.readouterr()
+        assert bad.name in captured.err and "digit.png" not in captured.out
+    assert predict.main(["predict", str(run), str(path), "--top=0"]) == 2
+    assert "--top must be at least 1. Received: 0" in capsys.readouterr().err
+
+
+def test_a_manifest_may_know_neither_names_nor_data(run, tmp_path):
+    shutil.copy(run / "best.tflite", tmp_path / "best.tflite")
+    nothing = {"class_names": [], "input": {"dataset": None, "kind": None}}
+    (tmp_path / "best.json").write_text(json.dumps(nothing))
+    classifier = inference.read(tmp_path / "best.tflite")
+    assert (classifier.class_names, classifier.kind) == (None, "photographs")
+
+
+def test_without_names_the_classes_are_numbers(tmp_path):
+    network(classes=3).save(tmp_path / "three.keras")
+    classifier = inference.read(tmp_path / "three.keras")
+    (answer,) = predict.predict(classifier, np.zeros((1, 32, 32, 3), np.float32))
+    assert {name for name, _ in answer} == {"0", "1", "2"}
+    with pytest.raises(UserError, match="give --dataset"):
+        classifier.dataset(None)

@@ -1,0 +1,183 @@
+"""train.py as a command: every flag reaches what it names."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+import train
+import zoo
+from bnn_keras import data, training
+from zoo import recipes
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments, folder):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        check=False,
+    )
+
+
+@pytest.fixture(autouse=True)
+def fresh_flags():
+    """A process parses its flags once; the tests do so many times."""
+    reset()
+
+
+def reset():
+    for name in train.FLAGS:
+        train.FLAGS[name].unparse()
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What train.py asks the library for, without the training."""
+    calls = []
+
+    def build(*arguments, **settings):
+        calls.append(("build", arguments, settings))
+        calls.append(("strategy", (tf.distribute.get_strategy(),), {}))
+        return "network"
+
+    monkeypatch.setattr(train.registry, "build", build)
+    monkeypatch.setattr(training, "make_deterministic", lambda seed: calls.append(("seed", seed)))
+    monkeypatch.setattr(training, "train", lambda *a, **k: calls.append(("train", a, k)))
+
+    def ask(*flags):
+        calls.clear()
+        reset()
+        assert train.main(["train.py", *flags]) == 0
+        by_name = {call[0]: call[1:] for call in calls}
+        _, dataset, recipe, folder = by_name["train"][0]
+        return by_name, dataset, recipe, folder, by_name["train"][1]
+
+    return ask
+
+
+def test_trains_and_says_what_comes_next(tmp_path):
+    done = command("--model=meliusnet22", "--train_examples=64", "--epochs=1", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, *_, last = done.stdout.splitlines()
+    assert first.startswith("meliusnet22 on digits: 64 training and 359 held-out images of 32 pixels")
+    assert last.startswith("reached ") and last.endswith("python convert.py runs/meliusnet22-digits")
+    assert "learning_rate: " in done.stdout and " accuracy: " in done.stdout
+    folder = tmp_path / "runs" / "meliusnet22-digits"
+    assert json.loads((folder / "config.json").read_text())["train_examples"] == 64
+    assert (folder / "best.keras").is_file() and "Traceback" not in done.stderr
+
+
+def test_defaults_are_meliusnet29_on_digits(asked):
+    by_name, dataset, recipe, folder, options = asked()
+    assert by_name["build"] == (("meliusnet29", (32, 32, 3), 10), {"normalization": "digits"})
+    assert by_name["seed"] == (0,)
+    assert (dataset.name, recipe, str(folder)) == (
+        "digits",
+        recipes.load("digits"),
+        "runs/meliusnet29-digits",
+    )
+    assert options["weights"] is None and options["checkpoint_steps"] == 500
+
+
+def test_every_flag_arrives(asked):
+    by_name, dataset, recipe, folder, options = asked(
+        "--model=meliusneta", "--epochs=3", "--batch_size=8", "--learning_rate=0.5", "--optimizer=sgd",
+        "--image_size=64", "--stem=conv7x7", "--seed=9", "--output_dir=out", "--weights=some.keras",
+        "--train_examples=99", "--checkpoint_steps=7",
+    )  # fmt: skip
+    assert by_name["build"][0] == ("meliusneta", (64, 64, 3), 10)
+    assert by_name["build"][1]["stem"] == "conv7x7" and by_name["seed"] == (9,)
+    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.optimizer) == (3, 8, 0.5, "sgd")
+    assert (dataset.image_size, dataset.num_train, str(folder)) == (64, 99, "out")
+    assert (options["seed"], options["weights"], options["checkpoint_steps"]) == (9, "some.keras", 7)
+    assert options["settings"]["overrides"] == {"stem": "conv7x7", "normalization": "digits"}
+
+
+def test_flags_of_many_machines_arrive(asked):
+    by_name, *_, options = asked()
+    assert by_name["strategy"][0] == (tf.distribute.get_strategy(),)
+    assert options["sync_batch_norm"] is False and options["data_service"] is None
+    by_name, *_, options = asked("--strategy=mirrored", "--sync_batch_norm", "--data_service=there:5050")
+    assert isinstance(by_name["strategy"][0][0], tf.distribute.MirroredStrategy)
+    assert options["sync_batch_norm"] is True and options["data_service"] == "there:5050"
+
+
+def test_data_flags_arrive(asked, monkeypatch):
+    received = []
+    digits = data.open("digits")
+    monkeypatch.setattr(data, "open", lambda *a: received.append(a) or digits)
+    asked("--dataset=folder:pictures", "--data_dir=there", "--strict")
+    assert received == [("folder:pictures", "there", None, None, True)]
+
+
+def test_the_papers_recipe_on_imagenet_and_thumbnails_for_cifar(asked, shared):
+    _, _, recipe, _, _ = asked("--model=meliusnet59", "--dataset=imagenet2012", f"--data_dir={shared}/tfds")
+    assert recipe == zoo.recipe("meliusnet59") and recipe.tail_epochs == 20
+    by_name, _, recipe, folder, _ = asked("--dataset=cifar10", f"--data_dir={shared}/tfds")
+    assert by_name["build"][1] == {"normalization": "cifar10", "stem": "thumbnail"}
+    assert (recipe, str(folder)) == (recipes.load("small"), "runs/meliusnet29-cifar10")
+
+
+def test_a_recipe_by_name_or_file_and_flags_over_it(asked, tmp_path):
+    _, dataset, recipe, _, _ = asked("--recipe=float_study", "--batch_size=32", "--scale_lr", "--noflip")
+    study = recipes.load("float_study")
+    assert recipe == study.replace(batch_size=32, learning_rate=0.0125, flip=False)
+    assert dataset.augmentation == data.Augmentation.of(recipe) and dataset.augmentation.lighting == 0.1
+    (tmp_path / "mine.toml").write_text((recipes.FOLDER / "naivenet.toml").read_text())
+    assert asked(f"--recipe={tmp_path}/mine.toml")[2] == recipes.load("naivenet")
+
+
+def test_lists_models_and_recipes(capsys):
+    assert train.main(["train.py", "--list_models"]) == 0
+    assert capsys.readouterr().out.split() == zoo.list_models()
+    assert train.main(["train.py", "--list_recipes"]) == 0
+    assert capsys.readouterr().out.split() == zoo.list_recipes()
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("--model=melius", "Unknown model 'melius'; valid: "),
+        ("--dataset=nothing_like_it", "nothing_like_it"),
+        ("--optimizer=lamb", "--optimizer=lamb: it must be one of adam, "),
+        ("--batch_size=5000", "batch size must be from 1 to 1438"),
+        ("--image_size=16", "from 32 x 32 pixels up"),
+        ("--stem=round", "stem 'round'; valid: "),
+        ("--seed=-1", "Received: -1"),
+        ("--epochs=many", "--epochs=many: it must be a whole number from 1 up"),
+        ("--recipe=melius", "Unknown recipe 'melius'; valid: bnext, "),
+        ("--strategy=cluster", "strategy 'cluster'; valid: none, mirrored, multiworker"),
+        ("--strategy=multiworker", "needs TF_CONFIG in the environment"),
+        ("--data_service=5050", "an address like HOST:5050. Received: '5050'"),
+        ("--seeds=0", "seeds must be at least 1. Received: 0"),
+        ("--colour=red", "valid flags: "),
+        ("meliusnet22", "Unexpected argument 'meliusnet22'"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_status_2(flag, sentence, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = [] if flag.startswith("--model") else ["--model=meliusnet22"]
+    assert train.main(["train.py", *model, flag]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and sentence in captured.err
+    assert captured.err.count("\n") == 1 and "Traceback" not in captured.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bug_of_ours_shows_its_trace_and_exits_1(asked, capsys, monkeypatch):
+    def broken(*arguments, **options):
+        raise ZeroDivisionError("injected")
+
+    monkeypatch.setattr(training, "train", broken)
+    assert train.main(["train.py"]) == 1
+    assert "ZeroDivisionError: injected" in capsys.readouterr().err

@@ -1,0 +1,292 @@
+"""Runs with teachers: resumed, cached, in other precisions, and what is refused before they start."""
+
+import json
+import multiprocessing
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from bnn_keras import data, distillation, training
+from bnn_keras.cli.benchmark import distill
+from bnn_keras.distillation.cache import Cache
+from bnn_keras.distillation.teacher import Teacher
+from bnn_keras.distillation.views import FixedViews
+from bnn_keras.errors import UserError
+from bnn_keras.nn import layers
+from bnn_keras.report import curves
+from bnn_keras.runs import RunFolder, Table
+from bnn_keras.settings.recipe import Recipe
+from tests import small_run
+from zoo import registry
+
+RECIPE = Recipe(epochs=4, batch_size=16, optimizer="radam", learning_rate=0.01)
+STEPS = 4  # an epoch
+
+
+def tiny(classes=10):
+    image = tf.keras.Input((32, 32, 3), name="image")
+    x = tf.keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale/input")(image)
+    x = tf.keras.layers.Conv2D(16, 3, strides=4, padding="same", name="stem")(x)
+    x = tf.keras.layers.BatchNormalization(momentum=0.5, name="block/bn")(x)
+    x = layers.binary_conv(32, 3, strides=2, name="block/conv")(x)
+    x = tf.keras.layers.BatchNormalization(momentum=0.5, name="block/end")(x)
+    x = tf.keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return tf.keras.Model(image, tf.keras.layers.Dense(classes, name="head")(x), name="tiny")
+
+
+def digits():
+    return data.open("digits", train_examples=64)
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory):
+    """Files of three teachers that disagree."""
+    folder = tmp_path_factory.mktemp("teachers")
+    for number in range(3):
+        tf.keras.utils.set_random_seed(20 + number)
+        tiny().save(folder / f"t{number}.keras")
+    return [str(folder / f"t{number}.keras") for number in range(3)]
+
+
+def values(*words):
+    known = flags.FlagValues()
+    distillation.define_flags(known)
+    known(["train.py", *words])
+    return known
+
+
+def resolve(*words, network=None, recipe=RECIPE):
+    return distillation.resolve(values(*words), network or tiny(), digits(), recipe, 3, registry)
+
+
+def train(folder, *words, **options):
+    training.make_deterministic(3)
+    network = tiny()
+    distillation.train(values(*words), registry, network, digits(), RECIPE, folder, seed=3, **options)
+    return network.get_weights()
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture(scope="module")
+def boosted(teachers, tmp_path_factory):
+    """A run with a teacher and two assistants on two views."""
+    folder = tmp_path_factory.mktemp("runs") / "boosted"
+    words = [f"--teacher={teachers[0]}", f"--assistants={teachers[1]},{teachers[2]}", "--views=2"]
+    return folder, words, train(folder, *words)
+
+
+def train_and_die(folder, words):
+    """Begin the run of `train`, and be killed behind two steps of its third epoch."""
+    lessons = resolve(*words)
+    training.make_deterministic(3)
+    training.train(
+        tiny(),
+        lessons.dataset,
+        RECIPE,
+        folder,
+        seed=3,
+        settings=lessons.settings,
+        checkpoint_steps=1,
+        make_trainer=lessons.make_trainer,
+        extra_callbacks=[*lessons.callbacks, small_run.Kill(["0:10"], folder)],
+    )
+
+
+def test_killed_in_the_second_assistants_part_and_resumed_gives_the_same_weights(boosted, tmp_path, capsys):
+    folder, words, weights = boosted
+    process = multiprocessing.get_context("spawn").Process(
+        target=train_and_die, args=(tmp_path / "run", words)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    capsys.readouterr()
+    again = train(tmp_path / "run", *words, checkpoint_steps=1)
+    shown = capsys.readouterr().out
+    assert "resuming at epoch 3, step 2" in shown
+    assert f"assistant from epoch 3 on: {words[1].split(',')[1]} (2 of 2)" in shown
+    assert same(again, weights)
+    but_seconds = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in Table(path / "history.csv", ()).rows]
+        for path in (folder, tmp_path / "run")
+    ]
+    assert but_seconds[0] == but_seconds[1]
+
+
+def test_a_run_says_who_taught_when(boosted, teachers):
+    folder, _, _ = boosted
+    said = RunFolder(folder).read_config()["distillation"]
+    assert said["teacher"] == teachers[0] and said["assistants"] == teachers[1:]
+    assert said["assistant_switches"] == [3]
+    rows = Table(folder / "history.csv", ()).rows
+    for row in rows:
+        assert float(row["teacher_weight"]) + float(row["assistant_weight"]) == pytest.approx(1, abs=1e-5)
+        assert float(row["teacher_loss"]) > 0 and float(row["assistant_loss"]) > 0
+    saved = tf.keras.models.load_model(folder / "model.keras", compile=False)
+    assert saved.count_params() == tiny().count_params()
+
+
+def test_the_report_draws_who_taught_when(boosted):
+    folder, _, _ = boosted
+    drawn = curves.of(Table(folder / "history.csv", ()), RunFolder(folder).read_config())
+    assert {"teacher_loss", "teacher_weight", "assistant_loss", "assistant_weight"} <= {
+        c.title for c in drawn
+    }
+    assert all(chart.marks == [3] and "marked at 3" in chart.description() for chart in drawn)
+    assert "another assistant taught" in (folder / "report.html").read_text()
+
+
+def test_the_second_assistant_makes_a_difference(boosted, teachers, tmp_path):
+    _, words, weights = boosted
+    assert not same(weights, train(tmp_path / "run", words[0], f"--assistants={teachers[1]}", "--views=2"))
+
+
+def test_another_teacher_makes_another_run(boosted, teachers):
+    folder, words, _ = boosted
+    with pytest.raises(UserError, match=f"its teacher is {teachers[0]}, asked for is {teachers[1]}"):
+        train(folder, f"--teacher={teachers[1]}", *words[1:])
+
+
+def test_cached_logits_teach_the_same(boosted, tmp_path, capsys):
+    _, words, weights = boosted
+    cache = tmp_path / "cache"
+    assert same(train(tmp_path / "one", *words, f"--cache_teacher={cache}"), weights)
+    assert capsys.readouterr().out.count("asking ") == 6
+    files = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    assert len([path for path in files if path.suffix == ".logits"]) == 6
+    assert same(train(tmp_path / "two", *words, f"--cache_teacher={cache}"), weights)
+    assert "asking" not in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == files
+
+
+def test_an_assistant_is_asked_only_for_the_views_of_its_part(teachers, tmp_path):
+    assistants = f"--assistants={teachers[1]},{teachers[2]}"
+    resolve(f"--teacher={teachers[0]}", assistants, "--views=4", f"--cache_teacher={tmp_path}")
+    found = sorted((path.parent.name[0], path.name) for path in tmp_path.rglob("*.logits"))
+    own = {"0": range(4), "1": range(2), "2": range(2, 4)}
+    assert found == [(number, f"view{view}.logits") for number, views in own.items() for view in views]
+
+
+def cached(tmp_path, teacher, dataset=None, batch_size=16, seed=3, views=1):
+    dataset = FixedViews.of(dataset or digits(), views=views)
+    return Cache(tmp_path, teacher, dataset, batch_size, seed)
+
+
+def test_a_cache_that_does_not_fit_is_refused(tmp_path):
+    tf.keras.utils.set_random_seed(1)
+    teacher, other = Teacher("t", tiny()), Teacher("t", tiny())
+    cached(tmp_path, teacher).prepare([0])
+    cases = {
+        "teacher_weights": cached(tmp_path, other),
+        "teacher": cached(tmp_path, Teacher("u", teacher.network)),
+        "train_examples": cached(tmp_path, teacher, data.open("digits", train_examples=80)),
+        "batch_size": cached(tmp_path, teacher, batch_size=8),
+        "seed": cached(tmp_path, teacher, seed=4),
+    }
+    for what, cache in cases.items():
+        with pytest.raises(UserError, match=f"do not fit: their {what} is .*, needed is .*--cache_teacher"):
+            cache.prepare([0])
+    key = json.loads((tmp_path / "key.json").read_text())
+    (tmp_path / "key.json").write_text(json.dumps({**key, "first_batch": "other images"}))
+    with pytest.raises(UserError, match="their first_batch is other images"):
+        cached(tmp_path, teacher).prepare([0])
+    (tmp_path / "key.json").write_text("{")
+    with pytest.raises(UserError, match="key.json is not a whole JSON file"):
+        cached(tmp_path, teacher).prepare([0])
+
+
+def test_a_damaged_cache_is_refused(tmp_path):
+    cache = cached(tmp_path, Teacher("t", tiny()))
+    cache.prepare([0])
+    content = cache.file(0).read_bytes()
+    assert len(content) == 64 * 10 * 4
+    cache.file(0).write_bytes(content[:-1])
+    with pytest.raises(UserError, match="view0.logits is damaged: it has 2559 bytes instead of 2560"):
+        cache.prepare([0])
+
+
+def test_cached_logits_are_those_of_their_images(teachers, tmp_path):
+    lessons = resolve(f"--teacher={teachers[0]}", "--views=2", f"--cache_teacher={tmp_path}")
+    teacher = tf.keras.models.load_model(teachers[0], compile=False)
+    for epoch, skip, part in ((0, 0, (0, 1)), (1, 0, (0, 1)), (3, 2, (0, 1)), (1, 1, (1, 2))):
+        batches = list(lessons.dataset.train(16, epoch, 3, skip, part))
+        assert len(batches) == STEPS - skip
+        for inputs, labels in batches:
+            assert inputs["knowledge"].shape == (16 // part[1], 1, 10) and labels.shape == (16 // part[1],)
+            np.testing.assert_allclose(
+                inputs["knowledge"][:, 0], teacher(inputs["image"]), rtol=1e-4, atol=1e-4
+            )
+        assert int(lessons.dataset.train(16, epoch, 3, skip, part).cardinality()) == STEPS - skip
+
+
+def test_views_come_back():
+    views = resolve("--views=2").dataset
+    first, second, third = (next(iter(views.train(16, epoch, 3)))[1].numpy() for epoch in range(3))
+    assert np.array_equal(first, third) and not np.array_equal(first, second)
+
+
+def test_without_a_teacher_nothing_changes():
+    images, lessons = digits(), values()
+    found = distillation.resolve(lessons, tiny(), images, RECIPE, 3, registry)
+    assert found == distillation.Distillation(images)
+
+
+def test_attention_in_bfloat16_then_a_second_stage(teachers, tmp_path, capsys):
+    train(
+        tmp_path / "run",
+        f"--teacher={teachers[0]}",
+        "--attention_weight=0.5",
+        "--teacher_precision=bfloat16",
+        "--ensemble=released",
+        "--teacher_temperature=2",
+        "--label_weight=0.1",
+    )
+    said = RunFolder(tmp_path / "run").read_config()["distillation"]
+    assert said["attention_stages"] == ["stem"] and said["ensemble"] == "released"
+    assert (said["teacher_temperature"], said["label_weight"]) == (2, 0.1)
+    row = Table(tmp_path / "run" / "history.csv", ()).rows[0]
+    assert float(row["attention_loss"]) > 0 and float(row["teacher_weight"]) == 0.5
+    train(tmp_path / "second", f"--teacher={teachers[0]}", weights=tmp_path / "run")
+    assert f"weights from {tmp_path / 'run' / 'best.keras'}" in capsys.readouterr().out
+
+
+def test_the_benchmark_compares_with_the_sum_of_the_parts(monkeypatch, capsys):
+    monkeypatch.setattr(registry, "build", lambda name, shape, classes: tiny(classes))
+    words = ["--image_size=32", "--batch_size=2", "--repeats=1"]
+    assert distill.main(["benchmark", *words]) == 0
+    shown = capsys.readouterr().out
+    names = (distill.ALONE, distill.ASKED, distill.TAUGHT, distill.CACHED)
+    times = [float(shown.split(f"\n{name}: ")[1].split(" ms")[0]) for name in names]
+    ratio = float(shown.split(f"{distill.ALONE} + {distill.ASKED}: ")[1].split(",")[0])
+    assert ratio == pytest.approx(times[2] / (times[0] + times[1]), rel=0.05)
+    assert "A/A ratio" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--label_weight=0.5"], "--label_weight goes with --teacher, which is not given"),
+        (["--assistants=x"], "--assistants goes with --teacher"),
+        (["--cache_teacher=x"], "--cache_teacher goes with --teacher"),
+        (["--views=0"], "--views is a number of views, at least 1. Received: 0"),
+        (["--teacher=T", "--ensemble=mean"], "Unknown ensemble 'mean'; valid: paper, released"),
+        (["--teacher=T", "--teacher_temperature=0"], "positive number. Received: 0.0"),
+        (["--teacher=T", "--label_weight=1.5"], "--label_weight is a share from 0 to 1. Received: 1.5"),
+        (["--teacher=T", "--attention_weight=-1"], "--attention_weight is 0 or more. Received: -1.0"),
+        (["--teacher=T", "--attention_stages=a"], "goes with an --attention_weight above 0"),
+        (["--teacher=T", "--attention_weight=1", "--cache_teacher=x"], "keeps logits only"),
+        (["--teacher=T", "--attention_weight=1", "--attention_stages=a"], "no feature map called 'a'"),
+        (["--teacher=T", "--teacher_precision=int8"], "precision 'int8'; valid: float32, bfloat16, float16"),
+        (["--teacher=T", "--assistants=T,T,T,T,T"], "5 assistants need at least 5 epochs. Received: 4"),
+    ],
+)
+def test_flags_that_do_not_fit(words, sentence, teachers):
+    words = [word.replace("=T", f"={teachers[0]}").replace(",T", f",{teachers[0]}") for word in words]
+    with pytest.raises(UserError, match=sentence):
+        resolve(*words)

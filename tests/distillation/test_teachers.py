@@ -1,0 +1,338 @@
+"""Where teachers come from: keras.applications, torchvision's files, our own; and what is refused."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from bnn_keras import data, weights
+from bnn_keras.distillation import applications, sources
+from bnn_keras.distillation.teacher import Teacher, in_precision, to_logits
+from bnn_keras.errors import UserError
+from bnn_keras.weights import torchvision
+from tests.distillation.test_runs import tiny
+from zoo import registry
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+CHANNELS = (64, 128, 256, 512)
+# Logits of `picture` by `state("resnet18")`, computed with PyTorch in float64.
+GOLDEN = (-3.8563738632310964, 7.592588999221419, 2.260556255239555, 0.1587864562674174)
+
+
+def state(name):
+    """A state dict with torchvision's keys, shapes and order, in NumPy: random, in float64."""
+    rng = np.random.default_rng(7)
+    found = {}
+
+    def norm(key, channels):
+        found[f"{key}.weight"] = rng.uniform(0.5, 1.5, channels)
+        found[f"{key}.bias"] = rng.normal(0, 0.3, channels)
+        found[f"{key}.running_mean"] = rng.normal(0, 0.3, channels)
+        found[f"{key}.running_var"] = rng.uniform(0.5, 1.5, channels)
+        found[f"{key}.num_batches_tracked"] = np.array(3)
+
+    def conv(key, filters, channels, size):
+        shape = filters, channels, size, size
+        found[f"{key}.weight"] = rng.normal(0, 1 / np.sqrt(channels * size * size), shape)
+
+    conv("conv1", 64, 3, 7)
+    norm("bn1", 64)
+    before = 64
+    for section, (depth, channels) in enumerate(zip(DEPTHS[name], CHANNELS, strict=True), start=1):
+        for block in range(depth):
+            key = f"layer{section}.{block}"
+            conv(f"{key}.conv1", channels, before, 3)
+            norm(f"{key}.bn1", channels)
+            conv(f"{key}.conv2", channels, channels, 3)
+            norm(f"{key}.bn2", channels)
+            if before != channels:
+                conv(f"{key}.downsample.0", channels, before, 1)
+                norm(f"{key}.downsample.1", channels)
+            before = channels
+    found["fc.weight"], found["fc.bias"] = rng.normal(0, 0.05, (4, 512)), rng.normal(0, 1, 4)
+    return found
+
+
+def picture():
+    return np.random.default_rng(8).uniform(0, 255, (1, 64, 64, 3))
+
+
+def by_torch(name):
+    """The network's definition in PyTorch's functions, on the weights of `state`."""
+    torch = pytest.importorskip("torch", reason="the oracle is PyTorch")
+    functional = torch.nn.functional
+    s = {key: torch.tensor(value) for key, value in state(name).items()}
+
+    def norm(x, key):
+        mean, variance = s[f"{key}.running_mean"], s[f"{key}.running_var"]
+        return functional.batch_norm(x, mean, variance, s[f"{key}.weight"], s[f"{key}.bias"], eps=1e-5)
+
+    x = torch.tensor(picture()).permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(numbers, dtype=torch.float64).reshape(3, 1, 1) for numbers in (MEAN, STD))
+    x = (x - mean) / std
+    x = torch.relu(norm(functional.conv2d(x, s["conv1.weight"], stride=2, padding=3), "bn1"))
+    x = functional.max_pool2d(x, 3, stride=2, padding=1)
+    for section, depth in enumerate(DEPTHS[name], start=1):
+        for block in range(depth):
+            key, stride = f"layer{section}.{block}", 2 if section > 1 and block == 0 else 1
+            y = functional.conv2d(x, s[f"{key}.conv1.weight"], stride=stride, padding=1)
+            y = torch.relu(norm(y, f"{key}.bn1"))
+            y = norm(functional.conv2d(y, s[f"{key}.conv2.weight"], padding=1), f"{key}.bn2")
+            if f"{key}.downsample.0.weight" in s:
+                x = functional.conv2d(x, s[f"{key}.downsample.0.weight"], stride=stride)
+                x = norm(x, f"{key}.downsample.1")
+            x = torch.relu(x + y)
+    return (x.mean((2, 3)) @ s["fc.weight"].T + s["fc.bias"])[0].numpy()
+
+
+@pytest.fixture
+def float64():
+    tf.keras.backend.set_floatx("float64")
+    yield
+    tf.keras.backend.set_floatx("float32")
+
+
+def padded(name):
+    return zoo.build(name, (64, 64, 3), 4, **sources.TORCHVISION)
+
+
+def test_resnet18_with_torchvisions_names_gives_pytorchs_numbers(float64):
+    network, found = padded("resnet18"), state("resnet18")
+    arrays = torchvision.naming(found).arrays(network, found, Path("a.pth"), new_head=False)
+    for layer in network.layers:
+        if layer.weights:
+            layer.set_weights(arrays[layer.name])
+    np.testing.assert_allclose(network(picture())[0], GOLDEN, rtol=0, atol=1e-9)
+
+
+def test_resnet34_from_a_file_gives_pytorchs_numbers(float64, tmp_path):
+    torch = pytest.importorskip("torch", reason="the oracle is PyTorch")
+    path = tmp_path / "resnet34.pth"
+    torch.save({key: torch.tensor(value) for key, value in state("resnet34").items()}, path)
+    network = padded("resnet34")
+    weights.load(network, path)
+    wanted = by_torch("resnet34")
+    np.testing.assert_allclose(network(picture())[0], wanted, rtol=0, atol=1e-9 * np.ptp(wanted))
+
+
+def test_a_network_with_other_padding_does_not_take_torchvisions_weights(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch writes the file")
+    path = tmp_path / "resnet18.pth"
+    torch.save({key: torch.tensor(value) for key, value in state("resnet18").items()}, path)
+    with pytest.raises(UserError, match="torchvision's resnet18, which is read into one built with symm"):
+        weights.load(zoo.build("resnet18", (64, 64, 3), 4), path)
+    with pytest.raises(
+        UserError, match="'layer1.2.conv1.weight' of resnet34: it looks like torchvision's resn"
+    ):
+        weights.load(padded("resnet34"), path)
+
+
+def test_a_state_dict_is_recognised():
+    names = {name: torchvision.identify(state(name)) for name in DEPTHS}
+    assert all(name in said for name, said in names.items())
+    assert torchvision.identify({"feature.0.conv1.weight": np.zeros(1)}) is None
+    bottleneck = {**state("resnet34"), "layer1.0.conv3.weight": np.zeros(1)}
+    assert torchvision.identify(bottleneck) == "another residual network of torchvision"
+
+
+@dataclasses.dataclass
+class Images:
+    """As much of a data set as a teacher must fit."""
+
+    class_names: tuple
+    image_size: int = 64
+    name: str = "pictures"
+    normalization: str = "imagenet2012"
+
+
+def four(size=64):
+    return Images(("a", "b", "c", "d"), size)
+
+
+def thousand(size=64):
+    return Images(sources.imagenet_names(), size, "imagenet2012")
+
+
+def test_a_torch_file_as_a_teacher(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch writes the file")
+    path = tmp_path / "resnet18.pth"
+    torch.save({key: torch.tensor(value) for key, value in state("resnet18").items()}, path)
+    teacher = sources.read(f"resnet18={path}", four(), registry)
+    np.testing.assert_allclose(teacher(tf.constant(picture(), tf.float32))[0][0], GOLDEN, atol=1e-3)
+
+
+def test_a_file_of_keras_applications(tmp_path, name="mobilenet_v2"):
+    """It sees the images of the student, in [0, 255], behind its own preprocessing."""
+    module, constructor = applications._modules()[applications._key(name)]
+    own = constructor(weights=None, classifier_activation=None)
+    own.save_weights(tmp_path / "own.h5")
+    teacher = sources.read(f"{name}={tmp_path / 'own.h5'}", thousand(96), registry)
+    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (2, 96, 96, 3)), tf.float32)
+    at_96 = constructor(weights=None, input_shape=(96, 96, 3), classifier_activation=None)
+    at_96.set_weights(own.get_weights())
+    np.testing.assert_allclose(
+        teacher(images)[0], at_96(module.preprocess_input(images + 0)), rtol=1e-4, atol=1e-6
+    )
+    assert teacher.network.input_shape == (None, 96, 96, 3) and not teacher.network.trainable_weights
+    assert teacher.accuracy is None
+
+
+def test_published_efficientnets_hold_deviations_for_variances(tmp_path):
+    """Keras divides by them once more, in the graph, if it fetched the file itself."""
+    own = tf.keras.applications.EfficientNetB0(weights=None, classifier_activation=None)
+    normal = tf.keras.layers.Normalization
+    mean_variance_count = [np.array(value) for value in (MEAN, applications.DEVIATIONS, 0)]
+    next(layer for layer in own.layers if isinstance(layer, normal)).set_weights(mean_variance_count)
+    own.save_weights(tmp_path / "own.h5")
+    teacher = sources.read(f"efficientnetb0={tmp_path / 'own.h5'}", thousand(), registry)
+    core = next(layer for layer in teacher.network.layers if isinstance(layer, tf.keras.Model))
+    image = tf.constant(picture(), tf.float32)
+    output = next(layer for layer in core.layers if isinstance(layer, normal)).output
+    seen = tf.keras.Model(core.inputs, output)(image)
+    assert teacher.accuracy == 0.7753
+    np.testing.assert_allclose(seen, (image / 255 - np.array(MEAN)) / np.array(STD), rtol=1e-4, atol=1e-5)
+
+
+def test_any_name_of_keras_applications_is_known():
+    for name in (
+        "resnet50",
+        "resnet101",
+        "efficientnetb4",
+        "convnext_tiny",
+        "ConvNeXtTiny",
+        "mobilenet_v3_small",
+    ):
+        assert applications.known(name)
+    assert not applications.known("resnet34") and len(applications.names()) > 60
+
+
+def test_the_network_is_missing(monkeypatch, tmp_path):
+    """Weights that are not there cannot be fetched: a sentence, and nothing is left behind."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    with pytest.raises(UserError, match="published weights of mobilenet_v2 are not in ~/.keras/models and"):
+        sources.read("mobilenet_v2", thousand(), registry)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_published_weights_from_their_usual_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = tmp_path / ".keras" / "models"
+    place.mkdir(parents=True)
+    own = tf.keras.applications.MobileNetV2(weights=None, classifier_activation=None)
+    own.save_weights(place / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5")
+    teacher = sources.read("mobilenet_v2", thousand(224), registry)
+    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)), tf.float32)
+    np.testing.assert_allclose(teacher(images)[0], own(images / 127.5 - 1), rtol=1e-4, atol=1e-6)
+    assert teacher.class_names[0] == "n01440764"
+
+
+def test_ours_a_run_folder_and_a_file(tmp_path):
+    tf.keras.utils.set_random_seed(1)
+    own = tiny(4)
+    run = tmp_path / "run"
+    run.mkdir()
+    own.save(run / "best.keras")
+    (run / "config.json").write_text("{}")
+    (run / "labels.txt").write_text("a\nb\nc\nd\n")
+    (run / "history.csv").write_text("epoch,val_accuracy\n1,0.5\n2,0.75\n3,0.6\n")
+    teacher = sources.read(str(run), four(32), registry)
+    assert teacher.accuracy == 0.75 and teacher.class_names == ("a", "b", "c", "d")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(teacher(images)[0], own(images), rtol=1e-5, atol=1e-5)
+    assert teacher.digest == sources.read(str(run / "best.keras"), four(32), registry).digest
+    with pytest.raises(UserError, match="calls class 1 'b', pictures calls it 'x': a teacher must have been"):
+        sources.read(str(run), Images(("a", "x", "c", "d"), 32), registry)
+
+
+def test_another_image_size_is_resized_for():
+    teacher = Teacher("t", tiny(4))
+    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (2, 48, 48, 3)), tf.float32)
+    wanted = teacher.network(tf.image.resize(images, (32, 32)))
+    np.testing.assert_allclose(teacher(images)[0], wanted, rtol=1e-5, atol=1e-5)
+
+
+def with_end(make):
+    image = tf.keras.Input((8, 8, 3))
+    x = tf.keras.layers.GlobalAveragePooling2D()(image)
+    return tf.keras.Model(image, make(x))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: tf.keras.layers.Dense(4, activation="softmax", name="head")(x),
+        lambda x: tf.keras.layers.Activation("softmax")(tf.keras.layers.Dense(4, name="head")(x)),
+        lambda x: tf.keras.layers.Softmax()(tf.keras.layers.Dense(4, name="head")(x)),
+    ],
+)
+def test_a_softmax_at_the_end_is_taken_off(make, tmp_path):
+    network = with_end(make)
+    network.save(tmp_path / "t.keras")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
+    logits = sources.read(str(tmp_path / "t.keras"), four(8), registry)(images)[0]
+    kernel, bias = network.get_layer("head").get_weights()
+    np.testing.assert_allclose(logits, images.mean((1, 2)) @ kernel + bias, rtol=1e-4, atol=1e-4)
+
+
+def test_lower_precision_keeps_binary_layers_and_logits_in_float32():
+    network = to_logits(tiny())
+    lowered = in_precision(network, "bfloat16")
+    types = {layer.name: (layer.compute_dtype, layer.variable_dtype) for layer in lowered.layers}
+    assert types["stem"] == types["block/bn"] == ("bfloat16", "float32")
+    assert types["block/conv"] == types["head"] == ("float32", "float32")
+    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)), tf.float32)
+    logits = Teacher("t", lowered)(images)[0]
+    assert logits.dtype == tf.float32 and Teacher("t", lowered).digest != Teacher("t", network).digest
+    assert [w.dtype for w in lowered.weights] == [tf.float32] * len(lowered.weights)
+    # A convolution behind the same signs is the same to the last bit.
+    signs = tf.constant(np.random.default_rng(1).choice([-1.0, 1.0], (2, 4, 4, 16)), tf.float32)
+    np.testing.assert_array_equal(*(n.get_layer("block/conv")(signs) for n in (network, lowered)))
+
+
+def save(network, path):
+    network.save(path)
+    return path
+
+
+def test_teachers_that_are_refused(tmp_path):
+    file = save(tiny(4), tmp_path / "t.keras")
+    (tmp_path / "broken.keras").write_bytes(file.read_bytes()[:1000])
+    (tmp_path / "broken.h5").write_bytes(b"\x89HDF")
+    (tmp_path / "empty").mkdir()
+    grey = tf.keras.Input((8, 8, 1))
+    save(tf.keras.Model(grey, tf.keras.layers.Flatten()(grey)), tmp_path / "grey.keras")
+    cases = {
+        str(file): (Images(("a", "b")), "has 4 classes, pictures has 2: a teacher must"),
+        "resnet50": (four(), "The teacher resnet50 has 1000 classes, pictures has 4"),
+        "convnext_tiny": (Images(tuple(map(str, range(1000)))), "calls class 0 'n01440764', pictures .* '0'"),
+        "meliusnet22": (four(), "The teacher meliusnet22 has no weights: give meliusnet22=FILE"),
+        "resnext": (four(), "Unknown teacher 'resnext'; valid: a run folder"),
+        "resnext=file": (four(), "Unknown teacher 'resnext=file'"),
+        str(tmp_path / "empty"): (four(), "No best.keras in"),
+        str(tmp_path / "broken.keras"): (four(), "broken.keras is not a whole .keras file"),
+        f"mobilenet={tmp_path}/broken.h5": (thousand(), "broken.h5 is damaged or does not hold the weights"),
+        f"mobilenet={tmp_path}/none.h5": (thousand(), "No such file: .*none.h5"),
+        f"resnet18={tmp_path}/none.pth": (four(), "No such file or folder: .*none.pth"),
+        str(tmp_path / "grey.keras"): (four(), "a teacher maps images in RGB"),
+    }
+    for text, (dataset, sentence) in cases.items():
+        with pytest.raises(UserError, match=sentence) as raised:
+            sources.read(text, dataset, registry)
+        assert str(raised.value).count(". ") == 0 or "Received" in str(raised.value), text
+
+
+def test_a_teacher_of_other_classes_ends_the_command_before_training(tmp_path, capsys):
+    import train
+
+    teacher = save(tiny(4), tmp_path / "t.keras")
+    words = ["train.py", "--model=mobilenetv1_050", f"--teacher={teacher}", f"--output_dir={tmp_path}/run"]
+    assert train.main([*words, "--train_examples=64"]) == 2
+    shown = capsys.readouterr().err.strip().splitlines()[-1]
+    assert shown.startswith("error: The teacher ") and "has 4 classes, digits has 10" in shown
+    assert not (tmp_path / "run").exists()
+    assert data.open("digits").class_names == tuple("0123456789")

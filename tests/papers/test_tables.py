@@ -1,0 +1,294 @@
+"""The published tables: every run's numbers, every deviation explained, the page not stale."""
+
+import functools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from bnn_keras import accounting, text_table
+from bnn_keras.cli import tables
+from bnn_keras.errors import UserError
+from bnn_keras.papers import comparison, published
+from bnn_keras.papers import measures as comparison_measures
+from bnn_keras.papers import picture as comparison_picture
+from bnn_keras.papers import text as comparison_report
+
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+RUNS = published.runs()["runs"]
+BIG = ("meliusnet42", "meliusnet59")
+# Flags keep their values between calls in one process.
+DEFAULTS = ["--format=text", "--only=", "--output=", "--picture="]
+CHEAP = {"resnete18", "mobilenetv1_050", "meliusnet22"}
+
+
+@functools.cache
+def counted(model, stem):
+    return tables.count(model, {"stem": stem} if stem else {})
+
+
+def count(model, settings, dense=False):
+    if dense or set(settings) - {"stem"}:
+        return tables.count(model, settings, dense)
+    return counted(model, settings.get("stem"))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [pytest.param(r, marks=[pytest.mark.large] if r["model"] in BIG else []) for r in RUNS],
+    ids=lambda r: f"{r['model']}-{r['stem']}",
+)
+def test_every_published_run(run):
+    found = counted(run["model"], run["stem"])
+    assert (found.params, found.binary_params) == (run["params"], run["binary_params"])
+    assert abs(found.size_mib - float(run["size_mib"])) < 0.01
+    for metric, unit in (("bops", 1e9), ("flops", 1e8), ("ops", 1e8), ("size_mib", 1)):
+        digits = len(run[metric].partition(".")[2])
+        assert f"{getattr(found, metric) / unit:.{digits}f}" == run[metric]
+    # The count that stands beside the variant is the one with the default stem.
+    paper = next(paper for paper in zoo.registry.PAPERS if run["model"] in paper.VARIANTS)
+    assert run["stem"] != "grouped" or paper.VARIANTS[run["model"]]["params"] == run["params"]
+
+
+def test_the_runs_are_those_of_the_reference(shared):
+    theirs = json.loads((shared / "reference" / "bmxnet_runs.json").read_text())
+    assert len(theirs) == len(RUNS) == 17
+    for a, b in zip(theirs, RUNS, strict=True):
+        assert (a["params"], a["binary_params"], a["stem"]) == (b["params"], b["binary_params"], b["stem"])
+        for key, unit in (("size_mib", 1), ("bops", 1e9), ("flops", 1e8), ("ops", 1e8), ("top1", 0.01)):
+            assert float(b[key]) == pytest.approx(a[key] / unit, abs=5.1e-3 if key == "top1" else 1e-9)
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet34"])
+def test_float_resnets_have_torchvisions_parameters(model):
+    assert counted(model, "conv7x7").params == zoo.resnet.VARIANTS[model]["params"]
+
+
+def test_mobilenets_parameters_are_those_of_keras():
+    import tensorflow as tf
+
+    theirs = tf.keras.applications.MobileNet(alpha=0.5, weights=None)
+    frozen = sum(w.shape.num_elements() for w in theirs.non_trainable_weights)
+    assert counted("mobilenetv1_050", None).params == theirs.count_params() - frozen
+
+
+def test_the_accuracies_of_the_runs_are_the_best_of_their_curves():
+    assert published.curves() == [(run["model"], run["stem"]) for run in RUNS]
+    for run in RUNS:
+        curve = published.curve(run["model"], run["stem"])
+        epochs = 170 if run["model"] == "meliusnet59" else 120  # 20 more at a constant rate
+        np.testing.assert_array_equal(curve["epoch"], np.arange(1, epochs + 1))
+        best = int(curve["val_top1"].argmax())
+        assert curve["val_top1"][best] * 100 == pytest.approx(float(run["top1"]), abs=0.006)
+        assert best + 1 == run["best_epoch"]
+        assert all(curve[key].min() > 0 and curve[key].max() < 1 for key in list(curve)[2:])
+
+
+def test_curves_equal_the_reference(shared):
+    lines = (shared / "reference" / "imagenet_curves.csv").read_text().splitlines()[1:]
+    ours = np.concatenate(
+        [
+            np.stack([published.curve(*key)[c] for c in ("learning_rate", "val_top1")], 1)
+            for key in published.curves()
+        ]
+    )
+    theirs = np.array([[float(line.split(",")[i]) for i in (3, 6)] for line in lines])
+    np.testing.assert_allclose(ours, theirs, atol=5.1e-6)
+
+
+@pytest.mark.parametrize("ask", [published.curve, published.run])
+def test_an_unpublished_run_is_refused(ask):
+    with pytest.raises(
+        UserError, match=r"No run of 'meliusnet42' with the stem 'conv7x7'.*resnete18/grouped"
+    ):
+        ask("meliusnet42", "conv7x7")
+    assert len(ask("meliusnet42")) > 5
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "verdict"),
+    [
+        ("2.08", 2.0813, "equal"),
+        ("2.08", 2.0851, "cut"),
+        ("1.35", 1.3588, "cut"),
+        ("1.35", 1.3449, "differs"),
+        ("1.35", 1.3601, "differs"),
+        ("~4", 4.03, "equal"),
+        ("9408", 9408, "equal"),
+        ("9408", 9409, "differs"),
+        ("2.68", None, "published only"),
+    ],
+)
+def test_verdicts(printed, ours, verdict):
+    assert comparison.Figure("ops", printed, ours).verdict == verdict
+
+
+@pytest.fixture(scope="module")
+def cheap():
+    return comparison.compare(count, CHEAP)
+
+
+def test_a_row_is_ours_or_published_only(cheap):
+    table = {table.name: table for table in cheap}["MeliusNet, Table 4"]
+    line = {line.label: line for line in table.lines}
+    assert [f.verdict for f in line["GroupNet18, (1/1) x 5"].figures] == ["published only"] * 2
+    ops = {f.metric: f for f in line["MobileNet-v1 0.5"].figures}["ops"]
+    assert ops.ours == counted("mobilenetv1_050", None).ops / 1e8
+    assert ops.difference == ops.ours - 1.49
+
+
+def test_parts_of_a_network():
+    row = dict(label="x", model="meliusnet22", settings={"stem": "grouped"})
+    table = dict(name="t", title="", source="", rows=[])
+    for part, metric in (
+        (dict(stage="stem"), "weights"),
+        (dict(kernel=[1, 1]), "flops"),
+        (dict(float=True), "percent"),
+    ):
+        table["rows"].append({**row, "published": {metric: "1"}, "part": part})
+    (found,) = comparison.compare(count, {"meliusnet22"}, [table])
+    profile = counted("meliusnet22", "grouped")
+    stem, transitions, share = (line.figures[0].ours for line in found.lines)
+    assert stem == 3 * 3 * (3 * 32 + 32 * 32 // 4 + 32 * 64 // 8)
+    assert transitions * 1e8 == 28**2 * 320 * 160 + 14**2 * 480 * 224 + 7**2 * 480 * 256
+    assert share == 100 * profile.flops / profile.ops
+
+
+def block(line):
+    """The Markdown rows of one network."""
+    rows = comparison_report.rows(comparison.Table("", "", "", (line,)))
+    headings, left = comparison_report.HEADINGS, comparison_report.LEFT
+    return text_table.markdown(headings, rows, left).split("\n", 2)[2]
+
+
+def test_the_page_has_what_the_cheap_networks_give(cheap):
+    """The full page is made again in the large tests; here the rows that cost seconds."""
+    page = PAGE.read_text(encoding="utf-8")
+    for table in cheap:
+        section = page.partition(f"## {table.name}: {table.title}\n")[2].partition("\n## ")[0]
+        assert f"\nPublished in: {table.source}\n" in section
+        for line in table.lines:
+            assert f"| {line.label} | " in section
+            if line.model is None or line.model in CHEAP:
+                assert block(line) in section
+    assert comparison_report.INTRODUCTION in page
+    for paper in published.papers():
+        assert all(f"\n- {sentence}\n" in page for sentence in paper["misprints"])
+
+
+@pytest.mark.large
+def test_the_page_is_not_stale_and_every_deviation_is_explained():
+    found = comparison.compare(count, zoo.list_models())
+    assert comparison_report.markdown(found) == PAGE.read_text(encoding="utf-8")
+    for table in found:
+        for line in table.lines:
+            for figure in line.figures:
+                assert figure.verdict != comparison.DIFFERS or figure.note, (table.name, line.label, figure)
+
+
+def test_no_deviation_without_a_remark_on_the_page():
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    remarks = [row.rstrip(" |").split(" | ")[-1] for row in rows]
+    assert len(rows) > 150
+    assert not [remark for remark in remarks if remark == "differs"]
+    assert sum(remark.startswith("differs: ") for remark in remarks) > 10
+
+
+def test_json_holds_the_unrounded_numbers(cheap):
+    found = json.loads(comparison_report.as_json(cheap))
+    table = {table["name"]: table for table in found["tables"]}["MeliusNet, Table 1"]
+    figure = table["lines"][0]["figures"][2]
+    assert figure == {
+        "metric": "ops", "printed": "2.08", "ours": counted("meliusnet22", "grouped").ops / 1e8, "note": "",
+        "difference": figure["ours"] - 2.08, "verdict": "equal",
+    }  # fmt: skip
+    assert found["misprints"] == {paper["paper"]: paper["misprints"] for paper in published.papers()}
+
+
+def test_the_picture_has_our_operations_and_published_ones(cheap):
+    found = comparison_picture.points(cheap, "ops")
+    assert found["GroupNet18, (1/1) x 5"] == (2.68, 67.0, False)
+    assert found["meliusnet22"] == (counted("meliusnet22", "grouped").ops / 1e8, 63.62, True)
+    assert comparison_picture.draw(cheap).startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(tables, "count", lambda *_, dense=False: counted("resnete18", "grouped"))
+
+
+def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_path):
+    for form, start in (("text", "Ours are"), ("markdown", "# Published"), ("json", "{")):
+        assert tables.main(["tables", *DEFAULTS, "--only=MeliusNet, Table 4", f"--format={form}"]) == 0
+        printed = capsys.readouterr().out
+        assert printed.startswith(start) and "GroupNet34" in printed and "XNOR-Net" not in printed
+    page, picture = tmp_path / "page.txt", tmp_path / "picture.png"
+    assert tables.main(["tables", *DEFAULTS, f"--output={page}", f"--picture={picture}"]) == 0
+    assert "XNOR-Net" in page.read_text() and not capsys.readouterr().out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format=html"], "Unknown format 'html'; valid: text, markdown, json"),
+        (["--only=Table 9"], "Unknown table 'Table 9'; valid: BNext, Table 1"),
+        (["extra"], "Unexpected argument 'extra'"),
+        (["--only=Runs", "--output=/proc/no/page.md"], "Cannot write /proc/no/page.md"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_mistakes(quick, capsys, arguments, message):
+    assert tables.main(["tables", *DEFAULTS, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert re.search(re.escape(message), error) and "Traceback" not in error
+
+
+def test_the_count_of_a_network_is_that_of_the_image_of_224_pixels():
+    assert counted("resnete18", "grouped") == accounting.profile(zoo.build("resnete18", stem="grouped"))
+
+
+def test_bnexts_first_table_says_what_is_built():
+    (table,) = (found for found in comparison.published_tables() if found["name"] == "BNext, Table 1")
+    for row in table["rows"]:
+        widths = zoo.bnext.VARIANTS[row["model"]]["widths"]
+        # A stage is a width; the first two are the stem's and the one of the block behind it.
+        blocks = [widths.count(width) for width in sorted(set(widths))[2:]]
+        ratios = [number // min(blocks) for number in blocks]
+        printed = [int(n) for n in row["label"].split()[-1].split(":")]
+        assert ratios == [number // min(printed) for number in printed]
+
+
+def test_means_and_deviations_are_taken_from_the_printed_runs():
+    (table,) = comparison.compare(
+        count, (), [found for found in comparison.published_tables() if found["name"] == "BNext, Table 10"]
+    )
+    top5 = table.lines[1]
+    mean, deviation = top5.figures
+    assert mean.ours == pytest.approx(99.826) and mean.verdict == "differs" and "misprint" in mean.note
+    assert deviation.verdict == "equal"
+
+
+def test_quantized_sizes_and_unused_slopes_count_the_kernels_and_plain_modules():
+    import tensorflow as tf
+
+    model = zoo.build("bnext_t", (32, 32, 3), 10, widths=(16, 32, 32))
+    profile = accounting.profile(model, dense=True)
+    squeeze = sum(
+        w.shape.num_elements()
+        for layer in model.layers
+        if layer.name.endswith(("/squeeze", "/expand"))
+        for w in layer.weights[:1]
+    )
+    others = 3 * 3 * 3 * 16 + 32 * 10
+    mib = profile.size_mib - (squeeze * 28 + others * 24) / 8 / 2**20
+    assert comparison_measures.METRICS["size_quantized"].of(profile) == pytest.approx(mib)
+    # The stem, block 1's 3x3 and its two 1x1, block 2's 1x1; block 2's 3x3 has the attention.
+    unused = 16 + 16 + 2 * 16 + 32
+    assert comparison_measures.METRICS["size_stored"].of(profile) == pytest.approx(
+        profile.size_mib + unused * 4 / 2**20
+    )
+    tf.keras.backend.clear_session()
