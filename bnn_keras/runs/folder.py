@@ -1,16 +1,14 @@
 """The folder of a training run: its files, its settings, and whose run it is."""
 
 import contextlib
-import csv
 import dataclasses
 import fcntl
 import importlib.metadata
-import io
 import json
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import bnn_keras

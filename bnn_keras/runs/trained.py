@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from bnn_keras import data, weights
-from bnn_keras.tflite import interpreter as interpreters
-from bnn_keras.tflite.flatbuffer import Flatbuffer
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.runs.folder import RunFolder
+from bnn_keras.tflite import interpreter as interpreters
+from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 BEST, LAST = "best", "last"
 # Which way up a file takes its image.

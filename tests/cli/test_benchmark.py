@@ -2,11 +2,12 @@
 
 import pytest
 
+from bnn_keras.cli import verbs
 from bnn_keras.cli.benchmark import timing
 
 
 def main(*words):
-    return verbs.main(["benchmark", *words])
+    return verbs.main(["bnn", "benchmark", *words])
 
 
 @pytest.mark.large
