@@ -32,6 +32,7 @@ SCHEDULE_KEYS: dict[str, tuple[str, ...]] = {
     "cosine": ("warmup_epochs", "warmup_learning_rate", "final_learning_rate"),
     "cosine_per_epoch": ("warmup_epochs", "warmup_learning_rate", "final_learning_rate"),
     "cosine_restarts": ("warmup_epochs", "warmup_learning_rate", "final_learning_rate", "restart_epochs"),
+    "linear": ("warmup_epochs", "warmup_learning_rate", "final_learning_rate"),
     "one_cycle": ("warmup_learning_rate", "final_learning_rate", "cycle_share", "cycle_momentum"),
     "steps": ("warmup_epochs", "warmup_learning_rate", "milestones", "milestone_factor"),
 }
@@ -70,7 +71,7 @@ class Recipe:
     schedule: str = _key("course of the learning rate", Choice(tuple(SCHEDULE_KEYS)), "cosine")
     warmup_epochs: int = _key("epochs of a linear rise to the peak, part of all", _WHOLE, 0)
     warmup_learning_rate: float = _key("where the rise starts", _AMOUNT, 0.0)
-    final_learning_rate: float = _key("where the cosine or the cycle ends", _AMOUNT, 0.0)
+    final_learning_rate: float = _key("where a schedule that falls or cycles ends", _AMOUNT, 0.0)
     milestones: tuple[float, ...] = _key("epochs after which a step comes", Numbers(_POSITIVE), ())
     milestone_factor: float = _key("of the learning rate at each step", _DECAY, 0.1)
     restart_epochs: int | None = _key("epochs of one cosine of several", Optional(_COUNT), None)

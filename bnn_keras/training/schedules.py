@@ -1,9 +1,10 @@
-"""The learning rate of a recipe, iteration by iteration; small schedules that are put together."""
+"""The learning rate of a recipe at every iteration, composed of small schedules."""
 
 import dataclasses
 import math
 
 import tensorflow as tf
+from typing_extensions import Self, override
 
 from bnn_keras.settings.recipe import Recipe
 
@@ -12,25 +13,28 @@ api = tf.keras.optimizers.schedules
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A function of the time that has passed: iterations, or epochs inside of `PerEpoch`.
+    """A function of the time that has passed: iterations, or epochs inside `PerEpoch`.
 
-    In float64: float32 cannot tell the iterations of a long run apart near a cosine's ends.
-    Subclasses are dataclasses, whose fields are their config.
+    It is computed in float64, because float32 cannot tell the iterations of a long run apart near the
+    ends of a cosine. Subclasses are dataclasses whose fields are their config.
     """
 
-    def __call__(self, step):
+    @override
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         return self.at(tf.cast(step, tf.float64))
 
     def at(self, time: tf.Tensor) -> tf.Tensor:
         """The value at a time, both float64."""
         raise NotImplementedError
 
-    def get_config(self):
+    @override
+    def get_config(self) -> dict:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {k: api.serialize(v) if isinstance(v, Schedule) else v for k, v in values.items()}
 
+    @override
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         return cls(**{k: api.deserialize(v) if isinstance(v, dict) else v for k, v in config.items()})
 
 
@@ -41,65 +45,93 @@ class Constant(Schedule):
 
     value: float
 
-    def at(self, time):
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
         return tf.constant(self.value, tf.float64)
 
 
 @register
 @dataclasses.dataclass(eq=False)
 class Cosine(Schedule):
-    """From the peak along half a cosine to the end, and there it stays.
+    """Half a cosine from the peak to the final value, which it keeps afterwards.
 
     Args:
         peak, final: values at time 0 and at the end.
-        duration: how long it takes.
+        duration: of the fall.
     """
 
     peak: float
     duration: float
     final: float = 0.0
 
-    def at(self, time):
-        progress = tf.minimum(time / max(self.duration, 1), 1.0)
-        return self.final + 0.5 * (self.peak - self.final) * (1 + tf.cos(math.pi * progress))
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
+        angle = math.pi * _progress(time, self.duration)
+        return self.final + 0.5 * (self.peak - self.final) * (1 + tf.cos(angle))
+
+
+def _progress(time: tf.Tensor, duration: float) -> tf.Tensor:
+    """The share of a duration that has passed, at most 1."""
+    return tf.minimum(time / max(duration, 1), 1.0)
+
+
+@register
+@dataclasses.dataclass(eq=False)
+class Linear(Schedule):
+    """A straight line from the peak to the final value, which it keeps afterwards.
+
+    Args:
+        peak, final: values at time 0 and at the end.
+        duration: of the fall.
+    """
+
+    peak: float
+    duration: float
+    final: float = 0.0
+
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
+        return self.peak + (self.final - self.peak) * _progress(time, self.duration)
 
 
 @register
 @dataclasses.dataclass(eq=False)
 class CosineRestarts(Schedule):
-    """A `Cosine` that begins again whenever it has ended (Loshchilov and Hutter, 2017, equation 5).
+    """A `Cosine` that starts again whenever it has ended (Loshchilov and Hutter, 2017, equation 5).
 
-    Source: https://arxiv.org/abs/1608.03983, with cycles of one length.
+    Source: https://arxiv.org/abs/1608.03983, with cycles of equal length.
 
     Args:
-        peak, final: values at the beginning of a cycle and at its end.
-        duration: of a cycle.
+        peak, final: values at the start and at the end of each cycle.
+        duration: of one cycle.
     """
 
     peak: float
     duration: float
     final: float = 0.0
 
-    def at(self, time):
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
         return Cosine(self.peak, self.duration, self.final).at(tf.math.floormod(time, self.duration))
 
 
 @register
 @dataclasses.dataclass(eq=False)
 class Steps(Schedule):
-    """A value that is multiplied by a factor at each of some times.
+    """A value that is multiplied by a factor at given times.
 
     Args:
         value: at time 0.
-        times: from each of them on there is one factor more.
-        factor: of each step.
+        times: when the value is multiplied.
+        factor: by which it is multiplied each time.
     """
 
     value: float
     times: tuple[float, ...]
     factor: float = 0.1
 
-    def at(self, time):
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
         passed = tf.reduce_sum(tf.cast(time >= tf.constant(self.times, tf.float64), tf.float64))
         return self.value * tf.pow(tf.constant(self.factor, tf.float64), passed)
 
@@ -107,14 +139,14 @@ class Steps(Schedule):
 @register
 @dataclasses.dataclass(eq=False)
 class OneCycle(Schedule):
-    """Linearly up, linearly back, and linearly on to the end (Smith and Topin, 2018; BNAS).
+    """A linear rise, a fall back to the start, and a linear last part (Smith and Topin, 2018).
 
     Source: https://arxiv.org/abs/1708.07120, in the form of BNAS's released code.
 
     Args:
-        start, peak, final: values at time 0, in the middle of the cycle and after the last part.
-        cycle: time of rise and fall together, half of it each.
-        duration: of everything.
+        start, peak, final: values at time 0, in the middle of the cycle and at the end.
+        cycle: time of the rise and the fall, which take half of it each.
+        duration: of the whole schedule.
     """
 
     start: float
@@ -123,7 +155,8 @@ class OneCycle(Schedule):
     cycle: float
     duration: float
 
-    def at(self, time):
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
         height = 1 - tf.abs(2 * time / self.cycle - 1)
         rest = tf.clip_by_value((time - self.cycle) / max(self.duration - self.cycle, 1), 0, 1)
         after = self.start + (self.final - self.start) * rest
@@ -133,12 +166,12 @@ class OneCycle(Schedule):
 @register
 @dataclasses.dataclass(eq=False)
 class Warmup(Schedule):
-    """A linear rise, and then another schedule, whose time starts where the rise ends.
+    """A linear rise followed by another schedule, whose time starts where the rise ends.
 
     Args:
         start, peak: values at time 0 and at the end of the rise.
         duration: of the rise.
-        then: what follows.
+        then: the schedule that follows.
     """
 
     start: float
@@ -146,7 +179,8 @@ class Warmup(Schedule):
     duration: float
     then: Schedule
 
-    def at(self, time):
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
         rise = self.start + (self.peak - self.start) * time / self.duration
         return tf.where(time < self.duration, rise, self.then.at(time - self.duration))
 
@@ -154,52 +188,54 @@ class Warmup(Schedule):
 @register
 @dataclasses.dataclass(eq=False)
 class Tail(Schedule):
-    """A schedule, and from some time on a constant value."""
+    """A schedule for a duration, then a constant value."""
 
     first: Schedule
     duration: float
     value: float
 
-    def at(self, time):
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
         return tf.where(time < self.duration, self.first.at(time), self.value)
 
 
 @register
 @dataclasses.dataclass(eq=False)
 class PerEpoch(Schedule):
-    """A schedule of epochs, which changes between them only.
+    """A schedule that changes only between epochs.
 
     Args:
-        epochs: the schedule whose time is the number of complete epochs.
-        steps: iterations of an epoch.
+        epochs: a schedule whose time is the number of completed epochs.
+        steps: iterations in an epoch.
     """
 
     epochs: Schedule
     steps: int
 
-    def at(self, time):
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
         return self.epochs.at(tf.floor(time / self.steps))
 
 
-def of(recipe: Recipe, steps_per_epoch: int) -> Schedule:
-    """The learning rate that a recipe means when an epoch has so many steps."""
-    if recipe.schedule == "cosine_per_epoch":
-        # timm's: its cosine is laid out over all epochs, but starts behind the warm-up, so that the
-        # last epochs do not come to the final value (BNext's released code).
-        cosine = Cosine(recipe.learning_rate, recipe.epochs, recipe.final_learning_rate)
-        schedule: Schedule = PerEpoch(_warmed_up(recipe, cosine, 1), steps_per_epoch)
-    elif recipe.schedule == "one_cycle":
+def learning_rate_of(recipe: Recipe, steps_per_epoch: int) -> Schedule:
+    """The learning rate that a recipe prescribes when an epoch has this many steps."""
+    if recipe.schedule == "one_cycle":
         start, peak, final = recipe.warmup_learning_rate, recipe.learning_rate, recipe.final_learning_rate
-        schedule = _one_cycle(recipe, steps_per_epoch, start, peak, final)
+        schedule: Schedule = _one_cycle(recipe, steps_per_epoch, start, peak, final)
+    elif recipe.schedule == "cosine_per_epoch":
+        # As in timm: the cosine spans all epochs but starts after the warm-up, so that the last epochs
+        # do not reach the final value (used by BNext's released code).
+        cosine = Cosine(recipe.learning_rate, recipe.epochs, recipe.final_learning_rate)
+        schedule = PerEpoch(_after_warmup(recipe, cosine, 1), steps_per_epoch)
     else:
-        schedule = _warmed_up(recipe, MAIN[recipe.schedule](recipe, steps_per_epoch), steps_per_epoch)
+        schedule = _after_warmup(recipe, _main_part(recipe, steps_per_epoch), steps_per_epoch)
     if not recipe.tail_epochs:
         return schedule
     return Tail(schedule, recipe.epochs * steps_per_epoch, recipe.tail_learning_rate)
 
 
 def momentum_of(recipe: Recipe, steps_per_epoch: int) -> float | Schedule | None:
-    """The momentum that a recipe means: with one cycle it runs against the learning rate."""
+    """The momentum that a recipe prescribes: with one cycle it falls while the learning rate rises."""
     if recipe.momentum is None or recipe.cycle_momentum is None:
         return recipe.momentum
     start, peak = recipe.momentum, recipe.cycle_momentum
@@ -211,31 +247,24 @@ def _one_cycle(recipe: Recipe, steps: int, start: float, peak: float, final: flo
     return OneCycle(start, peak, final, recipe.cycle_share * all_steps, all_steps)
 
 
-def _warmed_up(recipe: Recipe, then: Schedule, steps: int) -> Schedule:
+def _after_warmup(recipe: Recipe, then: Schedule, steps: int) -> Schedule:
     duration = recipe.warmup_epochs * steps
     if not duration:
         return then
     return Warmup(recipe.warmup_learning_rate, recipe.learning_rate, duration, then)
 
 
-def _cosine(recipe: Recipe, steps: int) -> Cosine:
-    duration = (recipe.epochs - recipe.warmup_epochs) * steps
-    return Cosine(recipe.learning_rate, duration, recipe.final_learning_rate)
-
-
-def _cosine_restarts(recipe: Recipe, steps: int) -> CosineRestarts:
-    duration = (recipe.restart_epochs or recipe.epochs) * steps
-    return CosineRestarts(recipe.learning_rate, duration, recipe.final_learning_rate)
-
-
-def _steps(recipe: Recipe, steps: int) -> Steps:
-    times = tuple((milestone - recipe.warmup_epochs) * steps for milestone in recipe.milestones)
-    return Steps(recipe.learning_rate, times, recipe.milestone_factor)
-
-
-def _constant(recipe: Recipe, steps: int) -> Constant:
-    return Constant(recipe.learning_rate)
-
-
-# What follows the warm-up, by the recipe's name of the schedule.
-MAIN = {"constant": _constant, "cosine": _cosine, "cosine_restarts": _cosine_restarts, "steps": _steps}
+def _main_part(recipe: Recipe, steps: int) -> Schedule:
+    """What follows the warm-up; its time starts where the warm-up ends."""
+    peak, final = recipe.learning_rate, recipe.final_learning_rate
+    rest = (recipe.epochs - recipe.warmup_epochs) * steps
+    if recipe.schedule == "cosine":
+        return Cosine(peak, rest, final)
+    if recipe.schedule == "linear":
+        return Linear(peak, rest, final)
+    if recipe.schedule == "cosine_restarts":
+        return CosineRestarts(peak, (recipe.restart_epochs or recipe.epochs) * steps, final)
+    if recipe.schedule == "steps":
+        times = tuple((milestone - recipe.warmup_epochs) * steps for milestone in recipe.milestones)
+        return Steps(peak, times, recipe.milestone_factor)
+    return Constant(peak)

@@ -20,7 +20,7 @@ def rates(schedule, count):
 
 def of(count, **settings):
     """A recipe's rates: 12 epochs of 5 steps with a peak of 0.5."""
-    return rates(schedules.of(Recipe(12, 1, "sgd", 0.5, **settings), STEPS), count)
+    return rates(schedules.learning_rate_of(Recipe(12, 1, "sgd", 0.5, **settings), STEPS), count)
 
 
 def test_cosine_is_the_formula_with_warmup_and_tail_at_every_step():
@@ -42,7 +42,7 @@ def test_cosine_stays_where_it_ends():
 
 
 def test_meliusnets_cosine_is_keras_cosine():
-    ours = schedules.of(Recipe(10, 1, "radam", 0.002), steps_per_epoch=7)
+    ours = schedules.learning_rate_of(Recipe(10, 1, "radam", 0.002), steps_per_epoch=7)
     keras = tf.keras.optimizers.schedules.CosineDecay(0.002, 70)
     np.testing.assert_allclose(rates(ours, 71), rates(keras, 71), atol=1e-9)
 
@@ -50,7 +50,9 @@ def test_meliusnets_cosine_is_keras_cosine():
 @pytest.mark.parametrize("epochs", [128, 512])
 def test_cosine_per_epoch_is_bnexts(epochs):
     settings = {"warmup_epochs": 5, "warmup_learning_rate": 1e-5, "final_learning_rate": 1e-7}
-    schedule = schedules.of(Recipe(epochs, 1, "adamw", 1e-3, "cosine_per_epoch", **settings), STEPS)
+    schedule = schedules.learning_rate_of(
+        Recipe(epochs, 1, "adamw", 1e-3, "cosine_per_epoch", **settings), STEPS
+    )
     for e in range(epochs):
         if e < 5:
             expected = 1e-5 + e * (1e-3 - 1e-5) / 5
@@ -59,6 +61,14 @@ def test_cosine_per_epoch_is_bnexts(epochs):
         for step in (e * STEPS, e * STEPS + STEPS - 1):
             assert float(schedule(step)) == pytest.approx(expected, rel=1e-12)
     assert expected > 2e-7  # it does not come to its minimum
+
+
+def test_linear_is_the_formula_with_warmup_and_tail_at_every_step():
+    settings = {"warmup_epochs": 2, "warmup_learning_rate": 0.1, "final_learning_rate": 0.02}
+    ours = of(70, schedule="linear", tail_epochs=1, tail_learning_rate=3e-6, **settings)
+    rise, fall = np.linspace(0.1, 0.5, 10, endpoint=False), np.linspace(0.5, 0.02, 50, endpoint=False)
+    np.testing.assert_allclose(ours, [*rise, *fall, *[3e-6] * 10], rtol=1e-14)
+    np.testing.assert_allclose(of(65, schedule="linear", final_learning_rate=0.02)[60:], 0.02, rtol=1e-14)
 
 
 def test_steps_come_behind_their_epochs():
@@ -74,7 +84,7 @@ def test_one_cycle_is_bnass():
     bnas = Recipe(
         20, 1, "sgd", 0.05, "one_cycle", momentum=0.95, cycle_momentum=0.85, cycle_share=0.9, **settings
     )
-    rate, momentum = schedules.of(bnas, STEPS), schedules.momentum_of(bnas, STEPS)
+    rate, momentum = schedules.learning_rate_of(bnas, STEPS), schedules.momentum_of(bnas, STEPS)
     for t in range(101):
         if t <= 45:
             expected = 2.5e-3 + (0.05 - 2.5e-3) * t / 45, 0.95 - 0.1 * t / 45
@@ -117,6 +127,11 @@ def torch_rates(scheduler, count, **settings):
     ("scheduler", "theirs", "ours"),
     [
         ("CosineAnnealingLR", {"T_max": 60, "eta_min": 0.02}, {"final_learning_rate": 0.02}),
+        (
+            "LinearLR",
+            {"start_factor": 1.0, "end_factor": 0.04, "total_iters": 60},
+            {"schedule": "linear", "final_learning_rate": 0.02},
+        ),
         ("MultiStepLR", {"milestones": [35, 45]}, {"schedule": "steps", "milestones": (7, 9)}),
         (
             "CosineAnnealingWarmRestarts",
@@ -135,6 +150,7 @@ ALL = {
     "cosine": {"warmup_epochs": 2},
     "cosine_per_epoch": {"warmup_epochs": 2},
     "cosine_restarts": {"restart_epochs": 3},
+    "linear": {"warmup_epochs": 2, "final_learning_rate": 0.1},
     "one_cycle": {},
     "steps": {"milestones": (3, 5.5), "tail_epochs": 1},
 }
@@ -143,7 +159,7 @@ ALL = {
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_survives_its_config_and_counts_in_float64(name):
     assert set(ALL) == set(recipe.SCHEDULE_KEYS)
-    schedule = schedules.of(Recipe(12, 1, "sgd", 0.5, name, **ALL[name]), STEPS)
+    schedule = schedules.learning_rate_of(Recipe(12, 1, "sgd", 0.5, name, **ALL[name]), STEPS)
     api = tf.keras.optimizers.schedules
     again = api.deserialize(api.serialize(schedule))
     assert type(again) is type(schedule) and again.get_config() == schedule.get_config()
@@ -156,5 +172,5 @@ def test_survives_its_config_and_counts_in_float64(name):
 
 def test_the_iterations_of_a_long_run_are_told_apart():
     """ImageNet, 512 epochs at batch 32: in float32 the cosine would stand still near its top."""
-    schedule = schedules.of(Recipe(512, 1, "sgd", 0.1), steps_per_epoch=40_036)
+    schedule = schedules.learning_rate_of(Recipe(512, 1, "sgd", 0.1), steps_per_epoch=40_036)
     assert all(float(schedule(t)) > float(schedule(t + 1)) for t in (1, 1000, 512 * 40_036 - 2))

@@ -56,4 +56,4 @@ def of(recipe: Recipe, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
         given["momentum"] = schedules.momentum_of(recipe, steps_per_epoch)
     settings = {key: value for key, value in given.items() if value is not None}
     shared = {key: getattr(recipe, key) for key in SHARED_KEYS}
-    return get(recipe.optimizer, schedules.of(recipe, steps_per_epoch), **settings, **shared)
+    return get(recipe.optimizer, schedules.learning_rate_of(recipe, steps_per_epoch), **settings, **shared)
