@@ -14,6 +14,7 @@ from functools import partial
 from absl import flags
 
 from bnn_keras import data, distillation, runs, training
+from bnn_keras.cli import augmentation_flags
 from bnn_keras.cli import command as cli
 from bnn_keras.settings import recipe
 from bnn_keras.training import distribution, seeds
@@ -49,12 +50,14 @@ def train(values: flags.FlagValues, positional: list[str]) -> None:
         print("\n".join(registry.list_models() if values.list_models else recipes.list_recipes()))
         return
     strategy = distribution.strategy(values.strategy)  # before any operation
-    registry.recipe(values.model, chosen=values.recipe)  # unknown names come out before the data do
+    # Unknown names and wrong values are refused before the data are opened.
+    registry.recipe(values.model, chosen=values.recipe)
+    augmentation_flags.given(values)
     images = data.open(
         values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
     )
     chosen = recipe.resolve(values, registry.recipe(values.model, images.name, images.kind, values.recipe))
-    images = dataclasses.replace(images, augmentation=data.Augmentation.of(chosen))
+    images = dataclasses.replace(images, augmentation=chosen.augmentation)
     folder = values.output_dir or runs.default(values.model, images.name)
     one = partial(train_once, values, strategy, images, chosen)
     seeds.run(one, values.seed, values.seeds, folder, distribution.is_chief(strategy))

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from bnn_keras.data.augment.augmentation import STANDARD, Augmentation
 from bnn_keras.settings import recipe
+from bnn_keras.settings.augmentation import Augmentation
 
 KEYS = tuple(field.name for field in dataclasses.fields(Augmentation))
 
@@ -20,11 +20,12 @@ def define(values: flags.FlagValues, keys: Iterable[str] = KEYS) -> None:
 
 
 def given(
-    values: flags.FlagValues, default: Augmentation = STANDARD, keys: Iterable[str] = KEYS
+    values: flags.FlagValues, default: Augmentation | None = None, keys: Iterable[str] = KEYS
 ) -> Augmentation:
-    """The augmentation that the flags change `default` to.
+    """The augmentation that the flags change `default` to; None is the standard of the kind of data.
 
     Raises:
         UserError: see `Augmentation`.
     """
-    return dataclasses.replace(default, **{key: values[key].value for key in keys if values[key].present})
+    changes = {key: values[key].value for key in keys if values[key].present}
+    return dataclasses.replace(default or Augmentation(), **changes)

@@ -16,8 +16,8 @@ from bnn_keras import data
 from bnn_keras.cli import augmentation_flags
 from bnn_keras.cli import command as cli
 from bnn_keras.data import preview
-from bnn_keras.data.augment.augmentation import STANDARD, Augmentation
 from bnn_keras.errors import UserError, one_of
+from bnn_keras.settings.augmentation import Augmentation
 
 VERBS = ("preview", "operations")
 
@@ -56,17 +56,19 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     if verb == "preview":
         figure = preview.versions(dataset, values.images, values.epochs, values.seed)
     else:
-        figure = preview.operations(dataset, augmentation.increasing, values.seed)
+        figure = preview.operations(
+            dataset, augmentation.policy is None or augmentation.policy.increasing, values.seed
+        )
     preview.save(figure, output)
     print(output)
 
 
-def _default(recipe: str | None) -> Augmentation:
+def _default(recipe: str | None) -> Augmentation | None:
     if recipe is None:
-        return STANDARD
+        return None
     from zoo import recipes  # a door may know the zoo; the library behind it does not
 
-    return Augmentation.of(recipes.load(recipe))
+    return recipes.load(recipe).augmentation
 
 
 def main(argv: Sequence[str] | None = None) -> int:

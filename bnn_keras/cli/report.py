@@ -55,7 +55,7 @@ def write_page(folder: RunFolder, data_dir: str | None = None) -> Path:
     """
     config = folder.read_config()
     history = _table(folder, folder.history)
-    evaluated = data.Augmentation.in_evaluation(config["recipe"])
+    evaluated = data.Augmentation.for_evaluation(config["recipe"])
     dataset = data.open(
         config["dataset"], data_dir or config.get("data_dir"), config["image_size"], augmentation=evaluated
     )

@@ -4,20 +4,16 @@ dataset = data.open("cifar10", data_dir="~/tensorflow_datasets")
 model.fit(dataset.train(batch_size=64, epoch=0, seed=1))
 """
 
-import importlib
 import os
-import sys
-
-if sys.argv[:1] == ["-m"]:  # `python -m bnn_keras preview`: Python comes here before the door
-    importlib.import_module("bnn_keras.cli")  # which imports TensorFlow quietly
 
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.data.augment.augmentation import STANDARD, Augmentation
+from bnn_keras.data.augment.transforms import evaluation_transform
 from bnn_keras.data.dataset import Dataset, Source, default_edge
 from bnn_keras.data.sources import catalog, digits, folder
 from bnn_keras.errors import UserError
+from bnn_keras.settings.augmentation import Augmentation
 
 __all__ = ["Augmentation", "Dataset", "Source", "names", "open", "read_image"]
 
@@ -60,7 +56,7 @@ def open(
         source = folder.Folder(name.removeprefix(FOLDER), train_examples, strict)
     else:
         source = catalog.Catalog(name, data_dir, train_examples)
-    return Dataset(name, source, image_size or default_edge(source), augmentation or STANDARD)
+    return Dataset(name, source, image_size or default_edge(source), augmentation or Augmentation())
 
 
 def read_image(
@@ -82,7 +78,8 @@ def read_image(
     """
     try:
         contents = tf.io.read_file(os.fspath(path))
-        return (augmentation or STANDARD).evaluation(kind, image_size)(contents).numpy()
+        transform = evaluation_transform(augmentation or Augmentation(), kind, image_size)
+        return transform(contents).numpy()
     except tf.errors.InvalidArgumentError:
         raise UserError(f"{path} cannot be decoded: valid are whole JPEG, PNG, BMP and GIF images.") from None
     except tf.errors.OpError as error:

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.data.augment import mixing
-from bnn_keras.data.augment.augmentation import STANDARD, Augmentation
+from bnn_keras.data.augment.transforms import evaluation_transform, training_transform
 from bnn_keras.errors import UserError
 from bnn_keras.nn import normalization
+from bnn_keras.settings.augmentation import Augmentation
 
 PHOTOGRAPH_EDGE = 224
 SMALL_EDGE = 32
@@ -71,7 +72,7 @@ class Dataset:
     name: str
     source: Source
     image_size: int
-    augmentation: Augmentation = STANDARD
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
 
     @property
     def kind(self) -> str:
@@ -106,7 +107,7 @@ class Dataset:
     @property
     def repeats(self) -> int:
         """Copies of each image in a batch."""
-        return self.augmentation.repeats or 1
+        return self.augmentation.repeats
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Whole batches in the training set.
@@ -154,7 +155,9 @@ class Dataset:
         random = np.random.default_rng([seed, epoch])
         key = random.integers(2**63)
         mean, _ = normalization.MEAN_STD[self.normalization]
-        augment = self.augmentation.training(self.kind, self.image_size, mean, self.source.all_jpeg)
+        augment = training_transform(
+            self.augmentation, self.kind, self.image_size, tuple(mean), self.source.all_jpeg
+        )
 
         def example(position, record):
             contents, label = self.source.read(record)
@@ -198,7 +201,7 @@ class Dataset:
         for what, count in (("batch size", batch_size), ("limit", limit)):
             if count is not None and count < 1:
                 raise UserError(f"The {what} must be at least 1. Received: {count}.")
-        whole = self.augmentation.evaluation(self.kind, self.image_size)
+        whole = evaluation_transform(self.augmentation, self.kind, self.image_size)
         count = min(self.num_test, limit or self.num_test)
 
         def example(record):
@@ -214,7 +217,7 @@ class Dataset:
     def _mixed(
         self, batches: tf.data.Dataset, random: np.random.Generator, steps: int, skip: int
     ) -> tf.data.Dataset:
-        alphas = self.augmentation.mixup or 0, self.augmentation.cutmix or 0
+        alphas = self.augmentation.mixup, self.augmentation.cutmix
         plan = mixing.plan(random, steps, self.image_size, *alphas)
 
         def mix(batch, how):

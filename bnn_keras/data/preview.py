@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bnn_keras import files
 from bnn_keras.data.augment import mixing, rand_augment
+from bnn_keras.data.augment.transforms import evaluation_transform
 from bnn_keras.data.dataset import Dataset, Source
 from bnn_keras.nn import normalization
 
@@ -53,7 +54,7 @@ def versions(dataset: Dataset, images: int, epochs: int, seed: int) -> Figure:
     """
     few = First(dataset.source, min(images, dataset.num_train), seed)
     once = dataclasses.replace(
-        dataset, source=few, augmentation=dataclasses.replace(dataset.augmentation, repeats=None)
+        dataset, source=few, augmentation=dataclasses.replace(dataset.augmentation, repeats=1)
     )
     originals, labels = _originals(once)
     rows = [[(image, dataset.class_names[label])] for image, label in zip(originals, labels, strict=True)]
@@ -99,7 +100,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
 
 def _originals(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The training images of a small data set in evaluation form, and their labels."""
-    whole = dataset.augmentation.evaluation(dataset.kind, dataset.image_size)
+    whole = evaluation_transform(dataset.augmentation, dataset.kind, dataset.image_size)
     examples = [dataset.source.read(record) for record in dataset.source.train(np.random.default_rng(0))]
     return np.stack([whole(contents) for contents, _ in examples]), np.array([int(y) for _, y in examples])
 

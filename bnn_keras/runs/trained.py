@@ -72,7 +72,7 @@ class Classifier:
     @property
     def augmentation(self) -> data.Augmentation:
         """How its recipe makes the images of an evaluation."""
-        return data.Augmentation.in_evaluation(self.trained_on.get("recipe", {}))
+        return data.Augmentation.for_evaluation(self.trained_on.get("recipe", {}))
 
     @property
     def image_size(self) -> int:

@@ -3,6 +3,9 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
+
+from bnn_keras.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,15 +117,18 @@ class Numbers:
     Args:
         each: what each of them is.
         count: how many; None for any number of them.
+        ascending: whether none may be smaller than the one before it.
     """
 
     each: Number
     count: int | None = None
+    ascending: bool = False
 
     @property
     def valid(self) -> str:
         """What is valid, in words."""
-        return f"a list of {self.count or 'numbers'}, each {self.each.valid}"
+        order = ", in ascending order" if self.ascending else ""
+        return f"a list of {self.count or 'numbers'}, each {self.each.valid}{order}"
 
     def parse(self, text: str) -> tuple:
         """The numbers between the commas; ValueError if something else is there."""
@@ -132,12 +138,15 @@ class Numbers:
         """A tuple; ValueError if it is none of so many numbers."""
         if not isinstance(value, list | tuple) or self.count not in (None, len(value)):
             raise ValueError
-        return tuple(self.each.convert(number) for number in value)
+        numbers = tuple(self.each.convert(number) for number in value)
+        if self.ascending and list(numbers) != sorted(numbers):
+            raise ValueError
+        return numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class Optional:
-    """A value of a kind, or None, which a flag writes as "none" and a file by leaving the key out.
+    """A value of a kind, or None, which flags and files write as "none".
 
     Args:
         kind: of the value that is not None.
@@ -156,7 +165,41 @@ class Optional:
 
     def convert(self, value: object):
         """The value in its own type; ValueError if it is none of this kind."""
-        return None if value is None else self.kind.convert(value)
+        return None if value in (None, "none") else self.kind.convert(value)
 
 
 Kind = Number | Choice | Text | Switch | Numbers | Optional
+
+
+def setting(help_: str, kind: Kind, default: object = dataclasses.MISSING) -> Any:
+    """A field of a dataclass that is a setting.
+
+    Args:
+        help_: what it is, in a line of a command's help.
+        kind: what is valid.
+        default: its value if none is given; without a default one must be given.
+    """
+    return dataclasses.field(default=default, metadata={"help": help_, "kind": kind})
+
+
+def convert_value(key: str, kind: Kind, value: object) -> Any:
+    """The value of a setting in its own type.
+
+    Raises:
+        UserError: it is not of this kind.
+    """
+    try:
+        return kind.convert(value)
+    except ValueError:
+        raise UserError(f"{key} must be {kind.valid}. Received: {value!r}.") from None
+
+
+def convert_fields(settings: Any) -> None:
+    """Check every setting of a new dataclass, frozen or not, and give it its own type.
+
+    Raises:
+        UserError: a value that is not of its field's kind.
+    """
+    for field in dataclasses.fields(settings):
+        value = convert_value(field.name, field.metadata["kind"], getattr(settings, field.name))
+        object.__setattr__(settings, field.name, value)

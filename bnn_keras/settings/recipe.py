@@ -9,7 +9,17 @@ from pathlib import Path
 from absl import flags
 
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.settings.kinds import Choice, Kind, Number, Numbers, Optional, Switch, Text
+from bnn_keras.settings.augmentation import Augmentation
+from bnn_keras.settings.kinds import (
+    Choice,
+    Kind,
+    Number,
+    Numbers,
+    Optional,
+    Switch,
+    convert_value,
+    setting,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -48,94 +58,68 @@ _SHARE = Number(0, 1, open_high=True)
 _DECAY = Number(0, 1, open_low=True)
 
 
-def _key(help_: str, kind: Kind, default=dataclasses.MISSING):
-    return dataclasses.field(default=default, metadata={"help": help_, "kind": kind})
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe(Augmentation):
+    """Settings of a training run: how images are augmented, and the rest.
 
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Settings of a training run, one value a key; the keys are flags and keys of TOML files too.
-
-    Every field says what it is and what is valid (`KINDS`). Values are checked when a recipe is made.
+    The names of the fields are flags and keys of TOML files too. Every field says what it is and
+    what is valid (`KINDS`). Values are checked when a recipe is made.
 
     Raises:
         UserError: a value of the wrong type or range, or one that the optimizer or the schedule has
             no use for.
     """
 
-    epochs: int = _key("passes over the training images", _COUNT)
-    batch_size: int = _key("images a step, over all devices", _COUNT)
-    optimizer: str = _key("how the weights are moved", Choice(tuple(OPTIMIZER_KEYS)))
-    learning_rate: float = _key("its peak", _POSITIVE)
+    epochs: int = setting("passes over the training images", _COUNT)
+    batch_size: int = setting("images a step, over all devices", _COUNT)
+    optimizer: str = setting("how the weights are moved", Choice(tuple(OPTIMIZER_KEYS)))
+    learning_rate: float = setting("its peak", _POSITIVE)
 
-    schedule: str = _key("course of the learning rate", Choice(tuple(SCHEDULE_KEYS)), "cosine")
-    warmup_epochs: int = _key("epochs of a linear rise to the peak, part of all", _WHOLE, 0)
-    warmup_learning_rate: float = _key("where the rise starts", _AMOUNT, 0.0)
-    final_learning_rate: float = _key("where a schedule that falls or cycles ends", _AMOUNT, 0.0)
-    milestones: tuple[float, ...] = _key("epochs after which a step comes", Numbers(_POSITIVE), ())
-    milestone_factor: float = _key("of the learning rate at each step", _DECAY, 0.1)
-    restart_epochs: int | None = _key("epochs of one cosine of several", Optional(_COUNT), None)
-    cycle_share: float = _key("of all steps that rise and fall of one cycle take", _DECAY, 0.9)
-    cycle_momentum: float | None = _key("momentum at the peak of one cycle", Optional(_SHARE), None)
-    tail_epochs: int = _key("further epochs at a constant learning rate", _WHOLE, 0)
-    tail_learning_rate: float = _key("of the further epochs", _AMOUNT, 0.0)
+    schedule: str = setting("course of the learning rate", Choice(tuple(SCHEDULE_KEYS)), "cosine")
+    warmup_epochs: int = setting("epochs of a linear rise to the peak, part of all", _WHOLE, 0)
+    warmup_learning_rate: float = setting("where the rise starts", _AMOUNT, 0.0)
+    final_learning_rate: float = setting("where a schedule that falls or cycles ends", _AMOUNT, 0.0)
+    milestones: tuple[float, ...] = setting("epochs after which a step comes", Numbers(_POSITIVE), ())
+    milestone_factor: float = setting("of the learning rate at each step", _DECAY, 0.1)
+    restart_epochs: int | None = setting("epochs of one cosine of several", Optional(_COUNT), None)
+    cycle_share: float = setting("of all steps that rise and fall of one cycle take", _DECAY, 0.9)
+    cycle_momentum: float | None = setting("momentum at the peak of one cycle", Optional(_SHARE), None)
+    tail_epochs: int = setting("further epochs at a constant learning rate", _WHOLE, 0)
+    tail_learning_rate: float = setting("of the further epochs", _AMOUNT, 0.0)
 
-    beta_1: float | None = _key("decay of Adam's mean; the optimizer's own if none", Optional(_SHARE), None)
-    beta_2: float | None = _key(
+    beta_1: float | None = setting(
+        "decay of Adam's mean; the optimizer's own if none", Optional(_SHARE), None
+    )
+    beta_2: float | None = setting(
         "decay of Adam's variance; the optimizer's own if none", Optional(_SHARE), None
     )
-    epsilon: float | None = _key("beside Adam's root; the optimizer's own if none", Optional(_POSITIVE), None)
-    momentum: float | None = _key("of SGD; 0.9 if none", Optional(_SHARE), None)
-    nesterov: bool = _key("look ahead by the momentum (SGD)", Switch(), False)
-    bop_threshold: float | None = _key("mean gradient that flips a weight (Bop)", Optional(_AMOUNT), None)
-    bop_gamma: float | None = _key("weight of a new gradient in Bop's mean", Optional(_DECAY), None)
-    weight_decay: float = _key("of every weight that has no other decay", _AMOUNT, 0.0)
-    kernel_weight_decay: float | None = _key(
+    epsilon: float | None = setting(
+        "beside Adam's root; the optimizer's own if none", Optional(_POSITIVE), None
+    )
+    momentum: float | None = setting("of SGD; 0.9 if none", Optional(_SHARE), None)
+    nesterov: bool = setting("look ahead by the momentum (SGD)", Switch(), False)
+    bop_threshold: float | None = setting("mean gradient that flips a weight (Bop)", Optional(_AMOUNT), None)
+    bop_gamma: float | None = setting("weight of a new gradient in Bop's mean", Optional(_DECAY), None)
+    weight_decay: float = setting("of every weight that has no other decay", _AMOUNT, 0.0)
+    kernel_weight_decay: float | None = setting(
         "of the kernels that decay_groups means", Optional(_AMOUNT), None
     )
-    decay_groups: str | None = _key(
+    decay_groups: str | None = setting(
         "which kernels have their own decay; released: all of rank 4",
         Optional(Choice(DECAY_GROUPS)),
         None,
     )
-    clip_norm: float | None = _key("largest norm of the whole gradient; 0 for any", Optional(_AMOUNT), None)
+    clip_norm: float | None = setting(
+        "largest norm of the whole gradient; 0 for any", Optional(_AMOUNT), None
+    )
 
-    label_smoothing: float = _key("share of a label spread over all classes", Number(0, 1), 0.0)
-    temperature_decay: float | None = _key(
+    label_smoothing: float = setting("share of a label spread over all classes", Number(0, 1), 0.0)
+    temperature_decay: float | None = setting(
         "factor an epoch of the temperature of progressive kernels", Optional(_DECAY), None
     )
 
-    # None is the standard of the kind of data; see `bnn_keras.data.augment.augmentation.Augmentation`.
-    crop_area: tuple[float, ...] | None = _key(
-        "least and largest relative area of a random crop", Optional(Numbers(_DECAY, 2)), None
-    )
-    crop_aspect: tuple[float, ...] | None = _key(
-        "least and largest width over height of a crop", Optional(Numbers(_POSITIVE, 2)), None
-    )
-    interpolation: str | None = _key("of resized images", Optional(Choice(("bilinear", "bicubic"))), None)
-    evaluation_edge: int | None = _key(
-        "shorter side of which the central 224 are evaluated", Optional(Number(224, whole=True)), None
-    )
-    flip: bool | None = _key("mirror every other image", Optional(Switch()), None)
-    color_jitter: tuple[float, ...] | None = _key(
-        "of brightness, contrast, saturation, hue", Optional(Numbers(_AMOUNT, 4)), None
-    )
-    hsv_jitter: tuple[float, ...] | None = _key(
-        "of hue, saturation, value", Optional(Numbers(_AMOUNT, 3)), None
-    )
-    lighting: float = _key("deviation of PCA noise on the colours", _AMOUNT, 0.0)
-    rand_augment: str | None = _key(
-        "random operations on an image",
-        Optional(Text("timm's notation, such as rand-m7-mstd0.5-inc1-n2-p0.5")),
-        None,
-    )
-    mixup: float = _key("alpha of the mixture of two images", _AMOUNT, 0.0)
-    cutmix: float = _key("alpha of the window pasted from another image", _AMOUNT, 0.0)
-    repeats: int = _key("augmented copies of an image in a batch", _COUNT, 1)
-
     def __post_init__(self):
-        for key, kind in KINDS.items():
-            object.__setattr__(self, key, _converted(key, kind, getattr(self, key)))
+        super().__post_init__()
         self._check()
 
     @classmethod
@@ -161,6 +145,11 @@ class Recipe:
         return cls(**values)
 
     @property
+    def augmentation(self) -> Augmentation:
+        """How images are augmented, without the rest."""
+        return Augmentation(**{field.name: getattr(self, field.name) for field in _AUGMENTATION})
+
+    @property
     def all_epochs(self) -> int:
         """Epochs with the tail's."""
         return self.epochs + self.tail_epochs
@@ -179,7 +168,7 @@ class Recipe:
         changes: dict = {}
         epochs = given.get("epochs", self.epochs)
         if epochs != self.epochs:
-            changes |= self._stretched(_converted("epochs", KINDS["epochs"], epochs))
+            changes |= self._stretched(convert_value("epochs", KINDS["epochs"], epochs))
         if given.get("optimizer", self.optimizer) != self.optimizer:
             changes |= {key: DEFAULTS[key] for key in OPTIMIZER_KEYS[self.optimizer]}
         schedule = given.get("schedule", self.schedule)
@@ -245,21 +234,17 @@ class Recipe:
         )
 
 
-KINDS: dict[str, Kind] = {field.name: field.metadata["kind"] for field in dataclasses.fields(Recipe)}
-DEFAULTS = {field.name: field.default for field in dataclasses.fields(Recipe)}
+_AUGMENTATION = dataclasses.fields(Augmentation)
+# The inherited ones come last, as a reader expects them in help and in print.
+FIELDS = dataclasses.fields(Recipe)[len(_AUGMENTATION) :] + _AUGMENTATION
+KINDS: dict[str, Kind] = {field.name: field.metadata["kind"] for field in FIELDS}
+DEFAULTS = {field.name: field.default for field in FIELDS}
 _REQUIRED = [key for key, default in DEFAULTS.items() if default is dataclasses.MISSING]
 
 
 def _unused(choice: str, name: str) -> set[str]:
     """The keys that only other optimizers or schedules have."""
     return set().union(*KEYS_OF[choice].values()) - set(KEYS_OF[choice][name])
-
-
-def _converted(key: str, kind: Kind, value: object):
-    try:
-        return kind.convert(value)
-    except ValueError:
-        raise UserError(f"{key} must be {kind.valid}. Received: {value!r}.") from None
 
 
 def _shown(value) -> str:
@@ -293,7 +278,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     Args:
         flag_values: those of the command; flags that are not given leave the recipe as it is.
     """
-    for field in dataclasses.fields(Recipe):
+    for field in FIELDS:
         kind, text = field.metadata["kind"], field.metadata["help"]
         if kind in (Switch(), Optional(Switch())):
             flags.DEFINE_boolean(field.name, None, text, flag_values)

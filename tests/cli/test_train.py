@@ -132,7 +132,7 @@ def test_a_recipe_by_name_or_file_and_flags_over_it(asked, tmp_path):
     _, dataset, recipe, _, _ = asked("--recipe=float_study", "--batch_size=32", "--scale_lr", "--noflip")
     study = recipes.load("float_study")
     assert recipe == study.replace(batch_size=32, learning_rate=0.0125, flip=False)
-    assert dataset.augmentation == data.Augmentation.of(recipe) and dataset.augmentation.lighting == 0.1
+    assert dataset.augmentation == recipe.augmentation and dataset.augmentation.lighting == 0.1
     (tmp_path / "mine.toml").write_text((recipes.FOLDER / "naivenet.toml").read_text())
     assert asked(f"--recipe={tmp_path}/mine.toml")[2] == recipes.load("naivenet")
 

@@ -9,9 +9,13 @@ from PIL import Image
 
 from bnn_keras import data
 from bnn_keras.data.augment import crops
-from bnn_keras.data.augment.augmentation import STANDARD
+from bnn_keras.data.augment.transforms import evaluation_transform, training_transform
 from bnn_keras.data.sources import images
 from bnn_keras.errors import UserError
+from bnn_keras.settings.augmentation import STANDARDS, Augmentation
+
+STANDARD = Augmentation()
+CROPS = STANDARDS["photographs"].crop_area, STANDARDS["photographs"].crop_aspect
 
 SMOOTH = np.stack(
     np.broadcast_arrays(np.linspace(0, 255, 90)[:, None], np.linspace(255, 0, 120)[None], 128.0), axis=-1
@@ -89,7 +93,7 @@ def test_window_is_part_of_the_whole(kind, all_jpeg):
 
 def windows(shape, count=4000):
     chances = tf.random.stateless_uniform([count, 2 * crops.ATTEMPTS + 2], [1, 2])
-    choose = tf.function(lambda chance: crops.window(tf.constant(shape), chance))
+    choose = tf.function(lambda chance: crops.window(tf.constant(shape), chance, *CROPS))
     return tf.map_fn(choose, chances, fn_output_signature=tf.int32).numpy()
 
 
@@ -122,12 +126,12 @@ def test_panorama_keeps_the_aspect():
 
 def test_training_crop_is_a_resized_window_half_of_them_flipped():
     contents = tf.constant(encoded("RGB", "PNG"))
-    augment = STANDARD.training("photographs", 24, (0, 0, 0))
+    augment = training_transform(STANDARD, "photographs", 24, (0, 0, 0))
     flipped = 0
     for i in range(200):
         seed = tf.constant([3, i], tf.int64)
         chance = tf.random.stateless_uniform([2 * crops.ATTEMPTS + 3], seed)
-        top, left, height, width = crops.window(tf.constant(SMOOTH.shape), chance[1:]).numpy()
+        top, left, height, width = crops.window(tf.constant(SMOOTH.shape), chance[1:], *CROPS).numpy()
         crop = SMOOTH[top : top + height, left : left + width]
         image = augment(contents, seed).numpy()
         falls = image[:, 0, 1].mean() > image[:, -1, 1].mean()  # green falls from left to right
@@ -153,7 +157,7 @@ def bilinear(image, height, width):
 @pytest.mark.parametrize("edges", [(90, 120), (120, 90), (64, 64), (30, 47)])
 def test_evaluation_is_the_centre_of_the_resized_photograph(edges):
     image = np.random.default_rng(0).integers(0, 256, (*edges, 3), np.uint8)
-    got = STANDARD.evaluation("photographs", 56)(tf.constant(encoded(array=image))).numpy()
+    got = evaluation_transform(STANDARD, "photographs", 56)(tf.constant(encoded(array=image))).numpy()
     short = min(edges)  # becomes 56 * 256 / 224 = 64
     height, width = (edge * 64 // short for edge in edges)
     top, left = (height - 56) // 2, (width - 56) // 2
@@ -162,7 +166,7 @@ def test_evaluation_is_the_centre_of_the_resized_photograph(edges):
 
 
 def test_evaluation_is_near_what_pil_makes_of_a_smooth_photograph():
-    got = STANDARD.evaluation("photographs", 224)(tf.constant(encoded())).numpy()
+    got = evaluation_transform(STANDARD, "photographs", 224)(tf.constant(encoded())).numpy()
     resized = Image.fromarray(SMOOTH).resize((341, 256), Image.Resampling.BILINEAR)
     expected = np.array(resized.crop((58, 16, 58 + 224, 16 + 224))).astype(float)
     assert np.abs(got - expected).max() < 1.5
@@ -172,13 +176,13 @@ def test_evaluation_is_near_what_pil_makes_of_a_smooth_photograph():
 def test_small_images_are_evaluated_as_they_are(kind):
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     contents = tf.constant(encoded(array=image))
-    assert np.array_equal(STANDARD.evaluation(kind, 32)(contents), image)
-    assert np.allclose(STANDARD.evaluation(kind, 48)(contents), bilinear(image, 48, 48), atol=1e-2)
+    assert np.array_equal(evaluation_transform(STANDARD, kind, 32)(contents), image)
+    assert np.allclose(evaluation_transform(STANDARD, kind, 48)(contents), bilinear(image, 48, 48), atol=1e-2)
 
 
 def test_small_images_are_shifted_over_the_mean_colour():
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    mean = np.array([10.5, 20.25, 30.125], np.float32)
+    mean = (10.5, 20.25, 30.125)
     canvas = np.full((24, 24, 3), mean, np.float32)
     canvas[4:20, 4:20] = image
     valid = {}
@@ -187,7 +191,7 @@ def test_small_images_are_shifted_over_the_mean_colour():
             crop = canvas[top : top + 16, left : left + 16]
             valid[crop.tobytes()] = (top, left, False)
             valid[crop[:, ::-1].tobytes()] = (top, left, True)
-    augment = STANDARD.training("small", 16, mean)
+    augment = training_transform(STANDARD, "small", 16, mean)
     contents = tf.constant(encoded(array=image))
     seen = [valid[augment(contents, tf.constant([1, i], tf.int64)).numpy().tobytes()] for i in range(400)]
     assert {top for top, _, _ in seen} == {left for _, left, _ in seen} == set(range(9))
@@ -196,7 +200,7 @@ def test_small_images_are_shifted_over_the_mean_colour():
 
 def test_digits_are_not_augmented():
     contents = tf.constant(encoded(array=SMOOTH[:32, :32]))
-    augment = STANDARD.training("digits", 32, (0, 0, 0))
+    augment = training_transform(STANDARD, "digits", 32, (0, 0, 0))
     for i in range(5):
         assert np.array_equal(augment(contents, tf.constant([1, i], tf.int64)), SMOOTH[:32, :32])
 
@@ -206,7 +210,9 @@ def test_read_image_is_what_evaluation_sees(tmp_path):
     path.write_bytes(encoded("RGB", "JPEG"))
     got = data.read_image(path, "photographs", 56)
     assert isinstance(got, np.ndarray) and got.dtype == np.float32
-    assert np.array_equal(got, STANDARD.evaluation("photographs", 56)(tf.constant(path.read_bytes())))
+    assert np.array_equal(
+        got, evaluation_transform(STANDARD, "photographs", 56)(tf.constant(path.read_bytes()))
+    )
 
 
 def test_read_image_names_what_is_wrong(tmp_path):

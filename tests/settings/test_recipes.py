@@ -43,7 +43,7 @@ def test_two_steps_with_every_recipe(name):
     tried = found.override(epochs=1, batch_size=8)
     tf.keras.utils.set_random_seed(0)
     model = network(progressive=found.temperature_decay is not None)
-    digits = data.open("digits", train_examples=16, augmentation=data.Augmentation.of(tried))
+    digits = data.open("digits", train_examples=16, augmentation=tried.augmentation)
     optimizer = optimizers.of(tried, digits.steps_per_epoch(8))
     model.compile(optimizer, objective.CrossEntropy())
     before = [weight.numpy() for weight in model.trainable_weights]
@@ -207,7 +207,14 @@ def written(tmp_path, text):
 
 def test_a_file_of_the_users_own(tmp_path):
     path = written(tmp_path, REQUIRED + "# mine\ncolor_jitter = [0, 1, 0.5, 0]\nmomentum = 0\n")
-    found = Recipe(3, 8, "sgd", 0.5, color_jitter=(0.0, 1.0, 0.5, 0.0), momentum=0.0)
+    found = Recipe(
+        epochs=3,
+        batch_size=8,
+        optimizer="sgd",
+        learning_rate=0.5,
+        color_jitter=(0.0, 1.0, 0.5, 0.0),
+        momentum=0.0,
+    )
     assert Recipe.load(path) == recipes.load(path) == recipes.load(str(path)) == found
 
 
@@ -265,10 +272,8 @@ def test_a_file_that_is_not_there(tmp_path):
         ({"bop_gamma": 0.5}, "The optimizer adam has no use for bop_gamma"),
         ({"kernel_weight_decay": 0.1}, "go together. Received: kernel_weight_decay=0.1, decay_groups=None"),
         ({"decay_groups": "binary"}, "go together. Received: kernel_weight_decay=None, decay_groups=binary"),
-        ({"color_jitter": (1, 2)}, r"color_jitter must be a list of 4, each .* Received: \(1, 2\)"),
         ({"milestones": 3}, "milestones must be a list of numbers, each a number above 0. Received: 3"),
         ({"rand_augment": ""}, "rand_augment must be timm's notation, such as"),
-        ({"evaluation_edge": 100}, "evaluation_edge must be a whole number from 224 up, or none"),
         ({"temperature_decay": 1.1}, "temperature_decay must be a number above 0 to 1, or none"),
         ({"tail_epochs": -1}, "tail_epochs must be a whole number from 0 up"),
     ],
@@ -326,7 +331,7 @@ def as_flag(key, value):
 
 @pytest.mark.parametrize("key", list(KINDS))
 def test_every_key_is_a_flag(key):
-    plain = Recipe(4, 8, "adam", 1.0)
+    plain = Recipe(epochs=4, batch_size=8, optimizer="adam", learning_rate=1.0)
     needed = {**WITH.get(key, {}), key: OTHER[key]}
     found = resolved(plain, *(as_flag(name, value) for name, value in needed.items()))
     assert found == plain.replace(**needed)
@@ -407,7 +412,7 @@ def test_a_trained_network_is_evaluated_with_its_recipes_images(shared):
     config = dataclasses.asdict(recipes.load("bnext"))
     trained_on = {"dataset": "imagenet2012", "data_dir": str(shared / "tfds"), "recipe": config}
     network = inference.Classifier(Path("best.keras"), print, (224, 224, 3), 1000, None, trained_on)
-    own = data.open("imagenet2012", shared / "tfds", augmentation=data.Augmentation.of(recipes.load("bnext")))
+    own = data.open("imagenet2012", shared / "tfds", augmentation=recipes.load("bnext").augmentation)
     standard = data.open("imagenet2012", shared / "tfds")
     taken, expected, other = (
         next(found.test(2, limit=2).as_numpy_iterator())[0]

@@ -316,14 +316,23 @@ DECAYS = {"weight_decay": 0.1, "kernel_weight_decay": 0.2, "decay_groups": "bina
     ],
 )
 def test_a_recipes_settings_arrive(name, settings, expected):
-    config = optimizers.of(Recipe(2, 1, name, 0.1, **settings), steps_per_epoch=5).get_config()
+    config = optimizers.of(
+        Recipe(epochs=2, batch_size=1, optimizer=name, learning_rate=0.1, **settings), steps_per_epoch=5
+    ).get_config()
     assert {key: config[key] for key in expected} == expected
     assert config["learning_rate"]["config"] == {"peak": 0.1, "duration": 10, "final": 0.0}
 
 
 def test_the_momentum_of_one_cycle_runs_against_the_rate():
     one_cycle = Recipe(
-        10, 1, "sgd", 0.05, "one_cycle", warmup_learning_rate=0.0025, momentum=0.95, cycle_momentum=0.85
+        epochs=10,
+        batch_size=1,
+        optimizer="sgd",
+        learning_rate=0.05,
+        schedule="one_cycle",
+        warmup_learning_rate=0.0025,
+        momentum=0.95,
+        cycle_momentum=0.85,
     )
     optimizer = optimizers.of(one_cycle, 10)
     values = [float(optimizer.momentum(step)) for step in (0, 45, 90, 99)]

@@ -20,7 +20,12 @@ def rates(schedule, count):
 
 def of(count, **settings):
     """A recipe's rates: 12 epochs of 5 steps with a peak of 0.5."""
-    return rates(schedules.learning_rate_of(Recipe(12, 1, "sgd", 0.5, **settings), STEPS), count)
+    return rates(
+        schedules.learning_rate_of(
+            Recipe(epochs=12, batch_size=1, optimizer="sgd", learning_rate=0.5, **settings), STEPS
+        ),
+        count,
+    )
 
 
 def test_cosine_is_the_formula_with_warmup_and_tail_at_every_step():
@@ -42,7 +47,9 @@ def test_cosine_stays_where_it_ends():
 
 
 def test_meliusnets_cosine_is_keras_cosine():
-    ours = schedules.learning_rate_of(Recipe(10, 1, "radam", 0.002), steps_per_epoch=7)
+    ours = schedules.learning_rate_of(
+        Recipe(epochs=10, batch_size=1, optimizer="radam", learning_rate=0.002), steps_per_epoch=7
+    )
     keras = tf.keras.optimizers.schedules.CosineDecay(0.002, 70)
     np.testing.assert_allclose(rates(ours, 71), rates(keras, 71), atol=1e-9)
 
@@ -51,7 +58,15 @@ def test_meliusnets_cosine_is_keras_cosine():
 def test_cosine_per_epoch_is_bnexts(epochs):
     settings = {"warmup_epochs": 5, "warmup_learning_rate": 1e-5, "final_learning_rate": 1e-7}
     schedule = schedules.learning_rate_of(
-        Recipe(epochs, 1, "adamw", 1e-3, "cosine_per_epoch", **settings), STEPS
+        Recipe(
+            epochs=epochs,
+            batch_size=1,
+            optimizer="adamw",
+            learning_rate=1e-3,
+            schedule="cosine_per_epoch",
+            **settings,
+        ),
+        STEPS,
     )
     for e in range(epochs):
         if e < 5:
@@ -82,7 +97,15 @@ def test_one_cycle_is_bnass():
     """BNAS's numbers: up from a twentieth over 45 % of the steps, back by 90 %, on to a hundredth of it."""
     settings = {"warmup_learning_rate": 2.5e-3, "final_learning_rate": 2.5e-5}
     bnas = Recipe(
-        20, 1, "sgd", 0.05, "one_cycle", momentum=0.95, cycle_momentum=0.85, cycle_share=0.9, **settings
+        epochs=20,
+        batch_size=1,
+        optimizer="sgd",
+        learning_rate=0.05,
+        schedule="one_cycle",
+        momentum=0.95,
+        cycle_momentum=0.85,
+        cycle_share=0.9,
+        **settings,
     )
     rate, momentum = schedules.learning_rate_of(bnas, STEPS), schedules.momentum_of(bnas, STEPS)
     for t in range(101):
@@ -97,7 +120,12 @@ def test_one_cycle_is_bnass():
 
 @pytest.mark.parametrize("momentum", [None, 0.7])
 def test_momentum_is_a_number_without_a_cycle(momentum):
-    assert schedules.momentum_of(Recipe(12, 1, "sgd", 0.5, momentum=momentum), STEPS) == momentum
+    assert (
+        schedules.momentum_of(
+            Recipe(epochs=12, batch_size=1, optimizer="sgd", learning_rate=0.5, momentum=momentum), STEPS
+        )
+        == momentum
+    )
 
 
 def test_cosine_begins_again_after_each_restart():
@@ -159,7 +187,9 @@ ALL = {
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_survives_its_config_and_counts_in_float64(name):
     assert set(ALL) == set(recipe.SCHEDULE_KEYS)
-    schedule = schedules.learning_rate_of(Recipe(12, 1, "sgd", 0.5, name, **ALL[name]), STEPS)
+    schedule = schedules.learning_rate_of(
+        Recipe(epochs=12, batch_size=1, optimizer="sgd", learning_rate=0.5, schedule=name, **ALL[name]), STEPS
+    )
     api = tf.keras.optimizers.schedules
     again = api.deserialize(api.serialize(schedule))
     assert type(again) is type(schedule) and again.get_config() == schedule.get_config()
@@ -172,5 +202,7 @@ def test_survives_its_config_and_counts_in_float64(name):
 
 def test_the_iterations_of_a_long_run_are_told_apart():
     """ImageNet, 512 epochs at batch 32: in float32 the cosine would stand still near its top."""
-    schedule = schedules.learning_rate_of(Recipe(512, 1, "sgd", 0.1), steps_per_epoch=40_036)
+    schedule = schedules.learning_rate_of(
+        Recipe(epochs=512, batch_size=1, optimizer="sgd", learning_rate=0.1), steps_per_epoch=40_036
+    )
     assert all(float(schedule(t)) > float(schedule(t + 1)) for t in (1, 1000, 512 * 40_036 - 2))

@@ -8,6 +8,7 @@ an augmentation, such as --rand_augment, the pipeline is measured with it too.
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -17,10 +18,11 @@ from bnn_keras import data
 from bnn_keras.cli import augmentation_flags
 from bnn_keras.cli import command as cli
 from bnn_keras.cli.benchmark import timing
-from bnn_keras.data.augment import augmentation, crops
+from bnn_keras.data.augment import crops
 from bnn_keras.data.dataset import PARALLEL_CALLS
 from bnn_keras.data.sources import catalog
 from bnn_keras.errors import UserError
+from bnn_keras.settings.augmentation import STANDARDS
 
 DATASET = "imagenet2012"
 SEED = 1
@@ -88,7 +90,9 @@ def _windows(files: list[tf.Tensor], images: int) -> np.ndarray:
     """A crop of each image in turn, int32 [images, 4]."""
     shapes = [tf.image.extract_jpeg_shape(file) for file in files]
     numbers = tf.random.stateless_uniform([images, 2 * crops.ATTEMPTS + 2], [SEED, SEED])
-    return np.stack([crops.window(shapes[i % len(shapes)], chance) for i, chance in enumerate(numbers)])
+    standard = STANDARDS["photographs"]
+    window = partial(crops.window, area=standard.crop_area, aspect=standard.crop_aspect)
+    return np.stack([window(shapes[i % len(shapes)], chance) for i, chance in enumerate(numbers)])
 
 
 def _consume(batches: tf.data.Dataset) -> int:
@@ -107,7 +111,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
         "training": training(dataset, images, batch_size),
     }
     augmented = augmentation_flags.given(values, keys=KEYS)
-    if augmented != augmentation.STANDARD:
+    if augmented != dataset.augmentation:
         changed = dataclasses.replace(dataset, augmentation=augmented)
         functions["augmented"] = training(changed, images, batch_size)
     counts = {name: function() for name, function in functions.items()}

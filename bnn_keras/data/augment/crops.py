@@ -8,19 +8,16 @@ import tensorflow as tf
 
 from bnn_keras.data.sources import images
 
-AREA = (0.08, 1.0)  # of the image that a crop covers
-ASPECT = (3 / 4, 4 / 3)  # width over height of a crop
 ATTEMPTS = 10  # at a crop that lies within the image
 PADDING = 4  # pixels on each side of a small image
-INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 def random_resized_crop(
     contents: tf.Tensor,
     seed: tf.Tensor,
     size: int,
-    area: Sequence[float] = AREA,
-    aspect: Sequence[float] = ASPECT,
+    area: Sequence[float],
+    aspect: Sequence[float],
     interpolation: str = "bilinear",
     flip: bool = True,
     all_jpeg: bool = False,
@@ -46,9 +43,7 @@ def random_resized_crop(
     return tf.ensure_shape(resize(crop, size, size, interpolation), [size, size, 3])
 
 
-def window(
-    shape: tf.Tensor, chance: tf.Tensor, area: Sequence[float] = AREA, aspect: Sequence[float] = ASPECT
-) -> tf.Tensor:
+def window(shape: tf.Tensor, chance: tf.Tensor, area: Sequence[float], aspect: Sequence[float]) -> tf.Tensor:
     """A window of uniform relative area and log-uniform aspect, anywhere in the image.
 
     Args:

@@ -1,123 +1,62 @@
 """RandAugment (Cubuk et al., 2020) as timm defines it: operations, magnitudes, noise."""
 
-import dataclasses
 import functools
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import tensorflow as tf
 
 from bnn_keras.data.augment import operations
-from bnn_keras.errors import UserError
+from bnn_keras.settings.rand_augment import RandAugment
 
 RANGE = 10.0  # the magnitude at which an operation does all that it is meant to
-UNIFORM = 100.0  # noise above this: any magnitude up to the given one
-SECTION = re.compile(r"(mstd|mmax|inc|m|n|p)(\d+(?:\.\d+)?)")
-EXAMPLE = "rand-m7-mstd0.5-inc1-n2-p0.5"
+UNIFORM = 100.0  # noise above this: the magnitude is uniform, up to the given one
 
 Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-@dataclasses.dataclass(frozen=True)
-class RandAugment:
-    """A policy.
+def rand_augment(image: tf.Tensor, seed: tf.Tensor, policy: RandAugment, fill: Sequence[int]) -> tf.Tensor:
+    """An image with some of the operations applied.
 
     Args:
-        magnitude: of the operations; 10 is the full range (m).
-        noise: standard deviation of the magnitude (mstd); above 100 it is uniform from 0 on.
-        limit: the largest magnitude after noise (mmax).
-        count: operations drawn for an image, with replacement (n).
-        probability: with which each of them is applied (p).
-        increasing: whether all operations grow with the magnitude (inc1).
+        image: uint8, [height, width, 3], the shape known.
+        seed: int64 [2].
+        policy: how many, how strong, how often.
+        fill: the colour of the pixels that come from outside the image.
     """
+    indices, levels, signs = draw(policy, seed)
+    apply = _one_of(policy.increasing, tuple(fill))
+    for i in range(policy.count):
+        image = tf.ensure_shape(apply(image, indices[i], levels[i], signs[i]), image.shape)
+    return image
 
-    magnitude: int = 10
-    noise: float = 0.0
-    limit: int = 10
-    count: int = 2
-    probability: float = 0.5
-    increasing: bool = False
 
-    @classmethod
-    def parse(cls, text: str) -> "RandAugment":
-        """The policy that timm reads from such a string.
+def draw(policy: RandAugment, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Draw what to do to an image.
 
-        Args:
-            text: "rand" and sections behind dashes, in any order, such as
-                "rand-m7-mstd0.5-inc1-n2-p0.5".
+    Args:
+        policy: how many, how strong, how often.
+        seed: int64 [2].
 
-        Raises:
-            UserError: it cannot be read, or a number does not fit.
-        """
-        first, *sections = text.split("-")
-        found = [SECTION.fullmatch(section) for section in sections]
-        given = {match[1]: match[2] for match in found if match}
-        whole = all(given[key].isdigit() for key in {"m", "mmax", "n", "inc"} & set(given))
-        if first != "rand" or len(given) < len(found) or not whole:
-            raise UserError(
-                f"rand_augment must read like {EXAMPLE!r}: sections m, mmax, n (whole numbers), mstd, p and "
-                f"inc1, each at most once. Received: {text!r}."
-            )
-        # timm takes any number behind inc for yes.
-        if given.get("inc", "1") != "1":
-            raise UserError(
-                f"rand_augment has inc1 or no inc, since timm reads inc0 as inc1. Received: {text!r}."
-            )
-        policy = cls(
-            magnitude=int(given.get("m", 10)),
-            noise=float(given.get("mstd", 0)),
-            limit=int(given.get("mmax", 0)) or 10,
-            count=int(given.get("n", 2)),
-            probability=float(given.get("p", 0.5)),
-            increasing="inc" in given,
-        )
-        if policy.probability > 1:
-            raise UserError(f"The probability p in rand_augment must be from 0 to 1. Received: {text!r}.")
-        if policy.count < 1:
-            raise UserError(f"The operations n in rand_augment must be at least 1. Received: {text!r}.")
-        return policy
-
-    def __call__(self, image: tf.Tensor, seed: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
-        """An image with some of the operations applied.
-
-        Args:
-            image: uint8, [height, width, 3], the shape known.
-            seed: int64 [2].
-            fill: the colour that comes in from outside.
-        """
-        indices, levels, signs = self.draw(seed)
-        apply = _one_of(self.increasing, tuple(fill))
-        for i in range(self.count):
-            image = tf.ensure_shape(apply(image, indices[i], levels[i], signs[i]), image.shape)
-        return image
-
-    def draw(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What to do to an image.
-
-        Args:
-            seed: int64 [2].
-
-        Returns:
-            For each of `count` operations: its place in `operation_table` counted from 1, or 0 for
-            none, int32; the level, magnitude over 10, float32; and 1 or -1, float32.
-        """
-        size = len(operation_table(self.increasing, (0, 0, 0)))
-        which, applied, side, magnitude = tf.unstack(tf.random.stateless_uniform([4, self.count], seed))
-        if self.noise > UNIFORM:
-            magnitude *= self.magnitude
-        else:
-            noise = tf.random.stateless_normal(
-                [self.count], tf.random.experimental.stateless_fold_in(seed, 1)
-            )
-            magnitude = self.magnitude + self.noise * noise
-        indices = tf.where(applied < self.probability, 1 + tf.cast(which * size, tf.int32), 0)
-        return indices, tf.clip_by_value(magnitude, 0, self.limit) / RANGE, tf.where(side < 0.5, 1.0, -1.0)
+    Returns:
+        For each of `policy.count` operations: its place in `operation_table` counted from 1, or 0 for
+        none, int32; the level, magnitude over 10, float32; and 1 or -1, float32.
+    """
+    size, shape = len(operation_table(policy.increasing, (0, 0, 0))), [4, policy.count]
+    which, applied, side, magnitude = tf.unstack(tf.random.stateless_uniform(shape, seed))
+    if policy.noise > UNIFORM:
+        magnitude *= policy.magnitude
+    else:
+        other_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+        noise = tf.random.stateless_normal([policy.count], other_seed)
+        magnitude = policy.magnitude + policy.noise * noise
+    indices = tf.where(applied < policy.probability, 1 + tf.cast(which * size, tf.int32), 0)
+    return indices, tf.clip_by_value(magnitude, 0, policy.limit) / RANGE, tf.where(side < 0.5, 1.0, -1.0)
 
 
 @functools.cache
 def _one_of(increasing: bool, fill: tuple[int, ...]) -> Callable[..., tf.Tensor]:
-    """A function of image, index (see `RandAugment.draw`), level and sign that applies an operation."""
+    """A function of image, index (see `draw`), level and sign that applies an operation."""
     table = operation_table(increasing, fill).values()
 
     def apply(image, index, level, sign):
@@ -134,8 +73,9 @@ def operation_table(increasing: bool, fill: Sequence[int]) -> dict[str, Operatio
     """The operations by timm's names, as functions of image, level and sign.
 
     Args:
-        increasing: whether posterize, solarize and the four enhancements grow with the level.
-        fill: the colour that comes in from outside.
+        increasing: whether the effect of posterize, solarize and the four enhancements grows with the
+            level.
+        fill: the colour of the pixels that come from outside the image.
     """
     enhancement = _around_one if increasing else _from_weak_to_strong
 

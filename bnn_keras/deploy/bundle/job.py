@@ -119,7 +119,7 @@ def images(source: Source, dataset: str | None, data_dir: str | None, limit: int
         raise UserError(
             f"{dataset} has square images; the model takes {height} x {width}: use --dataset={SAMPLES}."
         )
-    evaluated = data.Augmentation.in_evaluation(source.config.get("recipe", {}))
+    evaluated = data.Augmentation.for_evaluation(source.config.get("recipe", {}))
     data_dir = data_dir or source.config.get("data_dir")
     found = data.open(dataset, data_dir, height, augmentation=evaluated)
     batches = [(images.numpy(), labels.numpy()) for images, labels in found.test(32, limit=limit)]
