@@ -22,7 +22,6 @@ from bnn_keras.cli import command as cli
 from bnn_keras.deploy.bundle import job
 from bnn_keras.deploy.conversion import orientation
 from bnn_keras.errors import UserError
-from bnn_keras.settings import recipe
 from zoo import registry
 
 FLAGS = flags.FlagValues()
@@ -59,7 +58,7 @@ def _source(values: flags.FlagValues, positional: list[str]) -> job.Source:
         raise UserError("Give a run folder or .keras file alone, or --model and --weights together.")
     size, path = values.image_size, Path(values.weights)
     # As in training: small photographs have a stem of their own, and a checkpoint does not say so.
-    small = weights.is_torch(path) and recipe.choose_stem("photographs", size)
+    small = weights.is_torch(path) and registry.default_stem(values.model, "photographs", size)
     settings: dict = ({"stem": small} if small else {}) | dict(map(cli.setting, values.set))
     model = registry.build(values.model, (size, size, 3), values.classes, path, **settings)
     file = path / job.CHECKPOINTS["best"] if path.is_dir() else path

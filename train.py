@@ -64,7 +64,7 @@ def train(values: flags.FlagValues, positional: list[str]) -> None:
 
 
 def train_once(values, strategy, images: data.Dataset, chosen: recipe.Recipe, seed: int, folder) -> None:
-    stem = values.stem or recipe.choose_stem(images.kind, images.image_size)
+    stem = values.stem or registry.default_stem(values.model, images.kind, images.image_size)
     changes: dict = {"normalization": registry.normalization_of(values.model, usual=images.normalization)}
     changes |= {} if stem is None else {"stem": stem}
     training.make_deterministic(seed)

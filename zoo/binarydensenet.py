@@ -13,22 +13,27 @@ With the grouped stem, the default here, 28 reaches 62.6 % and 37 reaches 64.2 %
 32-bit DenseNet that the MeliusNet paper compares with (its section 4.2).
 """
 
-from zoo import shared
+import tensorflow as tf
 
-# channels: behind each transition, the map's divided by the paper's reduction and rounded to 32;
-# params: as published, with the grouped stem.
-VARIANTS = {
-    "binarydensenet28": dict(blocks=(6, 6, 6, 5), channels=(160, 192, 256), params=5_127_688),
-    "binarydensenet37": dict(blocks=(6, 8, 12, 6), channels=(128, 192, 256), params=8_698_440),
+from zoo import shared
+from zoo.checkpoints import larq_zoo
+from zoo.paper import Paper
+
+# channels: after each transition, the channels before it divided by the paper's reduction and rounded to
+# multiples of 32.
+VARIANTS: dict[str, dict] = {
+    "binarydensenet28": dict(blocks=(6, 6, 6, 5), channels=(160, 192, 256)),
+    "binarydensenet37": dict(blocks=(6, 8, 12, 6), channels=(128, 192, 256)),
     "binarydensenet45": dict(blocks=(6, 12, 14, 8), channels=(160, 288, 288)),
     "densenet28": dict(blocks=(6, 6, 6, 5), channels=(160, 192, 256), binary=False, convolve_first=True),
 }
 
+PARAMS = {"binarydensenet28": 5_127_688, "binarydensenet37": 8_698_440}  # grouped stem
 RECIPES = {**dict.fromkeys(VARIANTS, "meliusnet"), "densenet28": "float_study"}
 
 
 def network(
-    x,
+    x: tf.Tensor,
     *,
     blocks: tuple[int, ...],
     channels: tuple[int, ...],
@@ -38,17 +43,17 @@ def network(
     stem_pool: int = 3,
     head: shared.Head,
     **conv_options,
-):
-    """The network behind the normalisation.
+) -> tf.Tensor:
+    """The network after the normalisation.
 
     Args:
         x: images, [batch, height, width, 3].
         blocks: dense blocks in each section.
-        channels: behind the transition that ends each section but the last.
+        channels: after the transition that ends each section but the last.
         growth: channels that a dense block adds.
         convolve_first: see `zoo.shared.transition`.
         stem, stem_pool: see `zoo.shared.stem`.
-        head: what follows the last section.
+        head: what comes after the last section.
         conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
     """
     x = shared.stem(x, stem, stem_pool)
@@ -60,3 +65,21 @@ def network(
             x = shared.transition(x, channels[section - 1], name, convolve_first=convolve_first)
     x = shared.relu(shared.batch_norm(x, "head/bn"), "head/relu")
     return head(x)
+
+
+PAPER = Paper(
+    network=network,
+    settings={
+        "blocks": shared.BLOCKS,
+        "channels": shared.CHANNELS,
+        "growth": shared.GROWTH,
+        "convolve_first": shared.CONVOLVE_FIRST,
+        **shared.STEM_SETTINGS,
+        **shared.CONV_SETTINGS,
+    },
+    variants=VARIANTS,
+    recipes=RECIPES,
+    params=PARAMS,
+    check=shared.check_transitions,
+    hdf5_reader=larq_zoo.read,
+)

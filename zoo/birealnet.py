@@ -7,7 +7,10 @@ Here with MeliusNet's quantizers and recipe, as that paper's comparison has it: 
 extra BatchNorms and its last ReLU.
 """
 
+import tensorflow as tf
+
 from zoo import resnete, shared
+from zoo.paper import Paper
 
 VARIANTS = {
     "birealnet18": dict(blocks=(2, 2, 2, 2), channels=resnete.CHANNELS),
@@ -18,7 +21,7 @@ RECIPES = dict.fromkeys(VARIANTS, "meliusnet")
 
 
 def network(
-    x,
+    x: tf.Tensor,
     *,
     blocks: tuple[int, ...],
     channels: tuple[int, ...],
@@ -26,15 +29,29 @@ def network(
     stem_pool: int = 3,
     head: shared.Head,
     **conv_options,
-):
-    """The network behind the normalisation.
+) -> tf.Tensor:
+    """The network after the normalisation.
 
     Args:
         x: images, [batch, height, width, 3].
         blocks: pairs of residual units in each section.
         channels: of each section.
         stem, stem_pool: see `zoo.shared.stem`.
-        head: what follows the last section.
+        head: what comes after the last section.
         conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
     """
     return head(resnete.sections(shared.stem(x, stem, stem_pool), blocks, channels, **conv_options))
+
+
+PAPER = Paper(
+    network=network,
+    settings={
+        "blocks": shared.BLOCKS,
+        "channels": shared.CHANNELS,
+        **shared.STEM_SETTINGS,
+        **shared.CONV_SETTINGS,
+    },
+    variants=VARIANTS,
+    recipes=RECIPES,
+    check=shared.check_sections,
+)

@@ -1,29 +1,44 @@
 """Every network by its name: one builder, one list, one table of recipes."""
 
-import inspect
 import os
 from collections.abc import Mapping
-from types import ModuleType
+from typing import Any
 
 import tensorflow as tf
 
-from bnn_keras import weights
+from bnn_keras import weights as weights_files
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.nn import layers, normalization
+from bnn_keras.nn import layers
+from bnn_keras.nn import normalization as normalizations
+from bnn_keras.settings.kinds import Number, Setting, convert_value
 from bnn_keras.settings.recipe import IMAGENET, Recipe
 from zoo import binarydensenet, birealnet, bnext, meliusnet, mobilenet, recipes, resnet, resnete, shared
+from zoo.paper import Paper
 
-# A module here is one paper's: VARIANTS (settings by name), RECIPES (of each on ImageNet, by name),
-# network(x, **settings), OTHER_RECIPES (on other data sets) if it has some, and
-# NORMALIZATIONS (by those that are usual for the data) where its authors have others.
-PAPERS: tuple[ModuleType, ...] = (meliusnet, binarydensenet, resnete, birealnet, resnet, mobilenet, bnext)
-SMALLEST = 32  # pixels; below that the last sections would have no image left
-PUBLISHED = ("params",)  # what a row of VARIANTS says besides the settings
+# A new paper is one more line here.
+PAPERS: tuple[Paper, ...] = (
+    meliusnet.PAPER,
+    binarydensenet.PAPER,
+    resnete.PAPER,
+    birealnet.PAPER,
+    resnet.PAPER,
+    mobilenet.PAPER,
+    bnext.PAPER,
+)
+EDGES = 32, 4096  # pixels of an image; below 32 the last sections have nothing left
+CLASSES = Number(1, 1_000_000, whole=True)
+THUMBNAIL_BELOW = 50  # pixels of a photograph, as published
+
+for _paper in PAPERS:
+    if _paper.torch_naming:
+        weights_files.register_torch_naming(_paper.torch_naming)
+    if _paper.hdf5_reader:
+        weights_files.register_hdf5_reader(_paper.hdf5_reader)
 
 
 def list_models() -> list[str]:
     """The names that `build` takes, sorted."""
-    return sorted(name for paper in PAPERS for name in paper.VARIANTS)
+    return sorted(name for paper in PAPERS for name in paper.variants)
 
 
 def build(
@@ -34,7 +49,7 @@ def build(
     include_top: bool = True,
     classifier_activation: str | None = None,
     normalization: str | tuple | None = None,
-    **overrides,
+    **overrides: Any,
 ) -> tf.keras.Model:
     """Build a network of the zoo.
 
@@ -45,33 +60,59 @@ def build(
         weights: a file or run folder that `bnn_keras.weights.load` reads.
         include_top: False ends with the feature map, [batch, height / 32, width / 32, channels].
         classifier_activation: None gives logits.
-        normalization: a name of `bnn_keras.nn.normalization`, a (mean, std) pair of triples, "none";
-            None is its authors' own, see `normalization_of`.
-        overrides: settings of the family in place of the variant's own, such as `stem`, `binary`,
-            `pad_values`, `kernel_clip`.
+        normalization: a name of `bnn_keras.nn.normalization`, a (mean, std) pair of triples, or "none".
+            None stands for the constants of the network's authors, see `normalization_of`.
+        overrides: settings of the network in place of the variant's own; `settings_of(name)` lists
+            them with their kinds.
 
     Returns:
         A functional model, [batch, height, width, 3] to [batch, classes].
 
     Raises:
-        UserError: an unknown name or setting, an impossible shape, weights that do not fit.
+        UserError: an unknown name or setting, a value that is not valid, an impossible shape, or weights
+            that do not fit.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.build("meliusnet22", input_shape=(32, 32, 3), classes=10, stem="thumbnail")
+        >>> model.output_shape
+        (None, 10)
     """
-    paper = _paper(name)
-    settings = {**variant(name), **overrides}
-    _check(name, input_shape, classes, settings, paper)
-    image = tf.keras.Input(input_shape, name="image")
-    x = _normalize(image, normalization_of(name, settings) if normalization is None else normalization)
+    paper = paper_of(name)
+    settings = _checked(name, {**variant(name), **overrides})
+    _check_shape(name, input_shape, classes)
+    image = tf.keras.Input(tuple(input_shape), name="image")
+    constants = normalizations.constants(
+        normalization_of(name, settings) if normalization is None else normalization
+    )
+    x = image if constants is None else layers.Normalize(*constants, name="normalization")(image)
     x = paper.network(x, head=shared.Head(classes, include_top, classifier_activation), **settings)
     model = tf.keras.Model(image, x, name=name)
     if weights is not None:
-        _load(model, weights)
+        weights_files.load(model, weights)
     return model
 
 
-def variant(name: str) -> dict:
+def paper_of(name: str) -> Paper:
+    """The paper that a network belongs to.
+
+    Raises:
+        UserError: there is no such network.
+    """
+    for paper in PAPERS:
+        if name in paper.variants:
+            return paper
+    raise one_of("model", name, list_models())
+
+
+def variant(name: str) -> dict[str, Any]:
     """The settings of a published variant."""
-    row = _paper(name).VARIANTS[name]
-    return {key: value for key, value in row.items() if key not in PUBLISHED}
+    return dict(paper_of(name).variants[name])
+
+
+def settings_of(name: str) -> Mapping[str, Setting]:
+    """Every setting of a network that `build` takes, with its kind."""
+    return paper_of(name).settings
 
 
 def recipe(
@@ -82,20 +123,21 @@ def recipe(
     Args:
         name: one of `list_models()`.
         dataset, kind: name and kind of a `bnn_keras.data.Dataset`.
-        chosen: the user's, a name or file that `zoo.recipes.load` takes. If None, it is the paper's own
-            on the data sets that the paper trains on, and one that suits the kind of data elsewhere.
+        chosen: the user's, a name or file that `zoo.recipes.load` takes. If it is None, the recipe is
+            the paper's own on the data sets that the paper trains on, and otherwise one that suits the
+            kind of data.
 
     Returns:
-        The recipe. Kernels that become signs while they are trained do so after the share of the
-        training that the paper's own recipe gives them, if the recipe itself does not say; networks
-        without such kernels have no temperature.
+        The recipe. Where the chosen recipe does not say when progressive kernels become signs, they do
+        so after the same share of the training as in the paper's own recipe. A network without such
+        kernels has no temperature.
 
     Raises:
-        UserError: an unknown network or recipe, or a file that is none.
+        UserError: an unknown network or recipe, or a file that is not a recipe.
     """
-    paper = _paper(name)
-    own = {IMAGENET: paper.RECIPES[name], **getattr(paper, "OTHER_RECIPES", {})}
-    published = recipes.load(paper.RECIPES[name])
+    paper = paper_of(name)
+    own = {IMAGENET: paper.recipes[name], **paper.other_recipes}
+    published = recipes.load(paper.recipes[name])
     found = recipes.load(chosen or own.get(dataset, kind))
     if published.temperature_decay is None:
         return found.replace(temperature_decay=None)
@@ -105,60 +147,64 @@ def recipe(
     return found
 
 
-def normalization_of(name: str, settings: Mapping | None = None, usual: str | None = None) -> str | tuple:
+def normalization_of(
+    name: str, settings: Mapping[str, Any] | None = None, usual: str | None = None
+) -> str | tuple:
     """The constants that a network's authors normalise images with, by name or as (mean, std).
 
     Args:
         name: one of `list_models()`.
         settings: of the network; those with the thumbnail stem are for CIFAR.
-        usual: what others normalise the data with, where they are known; the authors may not.
+        usual: the constants that are usual for the data, where these are known.
     """
-    own = getattr(_paper(name), "NORMALIZATIONS", {})
+    own = paper_of(name).normalizations
     if usual is None:
-        small = bool(own) and (settings or {}).get("stem") == "thumbnail"
-        usual = "cifar10" if small else normalization.DEFAULT
+        small = bool(own) and (settings or {}).get("stem") == shared.THUMBNAIL
+        usual = "cifar10" if small else normalizations.DEFAULT
     return own.get(usual, usual)
 
 
-def _paper(name: str) -> ModuleType:
-    for paper in PAPERS:
-        if name in paper.VARIANTS:
-            return paper
-    raise one_of("model", name, list_models())
+def default_stem(name: str, kind: str, image_size: int) -> str | None:
+    """The stem of a network where the user gives none: the thumbnail stem for small photographs.
+
+    Digits are upsampled and need no detail; the network's own stem is faster there.
+
+    Args:
+        name: one of `list_models()`.
+        kind: of the data, as in `bnn_keras.data.Dataset`.
+        image_size: edge in pixels.
+
+    Returns:
+        The name of the stem, or None for the network's own.
+    """
+    stem = settings_of(name).get("stem")
+    has_thumbnail = stem is not None and shared.THUMBNAIL in getattr(stem.kind, "values", ())
+    return shared.THUMBNAIL if has_thumbnail and kind != "digits" and image_size < THUMBNAIL_BELOW else None
 
 
-def _normalize(image, normalization_: str | tuple | None):
-    constants = normalization.constants(normalization_)
-    return image if constants is None else layers.Normalize(*constants, name="normalization")(image)
-
-
-def _load(model: tf.keras.Model, path: str | os.PathLike) -> None:
-    weights.load(model, path)
-
-
-def _check(name: str, input_shape, classes: int, settings: dict, paper: ModuleType) -> None:
-    valid = _settings(paper.network)
+def _checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in the types of their kinds."""
+    known = settings_of(name)
     for key in settings:
-        if key not in valid:
-            raise one_of(f"setting of {name}", key, sorted(valid))
+        if key not in known:
+            raise one_of(f"setting of {name}", key, sorted(known))
+    checked = {
+        key: convert_value(f"The setting {key} of {name}", known[key].kind, value)
+        for key, value in settings.items()
+    }
+    paper_of(name).check(checked)
+    return checked
+
+
+def _check_shape(name: str, input_shape: tuple[int, ...], classes: int) -> None:
     if len(input_shape) != 3 or input_shape[2] != 3:
         raise UserError(
             f"{name} takes images of height x width x 3 (RGB). Received: input_shape={tuple(input_shape)}."
         )
-    if any(not isinstance(edge, int) or edge < SMALLEST for edge in input_shape[:2]):
+    smallest, largest = EDGES
+    if not all(isinstance(edge, int) and smallest <= edge <= largest for edge in input_shape[:2]):
         raise UserError(
-            f"{name} takes images from {SMALLEST} x {SMALLEST} pixels up. "
+            f"{name} takes images from {smallest} x {smallest} pixels up, to {largest} x {largest}. "
             f"Received: input_shape={tuple(input_shape)}."
         )
-    if not isinstance(classes, int) or classes < 1:
-        raise UserError(f"{name} needs at least one class. Received: classes={classes!r}.")
-
-
-def _settings(network) -> list[str]:
-    """The keyword arguments of a network, those included that it hands on to its convolutions."""
-    parameters = inspect.signature(network).parameters.values()
-    own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "head"]
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return own
-    handed_on = inspect.signature(shared.activated_conv).parameters.values()
-    return own + [p.name for p in handed_on if p.default is not p.empty and p.name != "strides"]
+    convert_value(f"The number of classes of {name}", CLASSES, classes)

@@ -5,23 +5,31 @@ its 32-bit baselines (sizes in decimal MB): resnet18 69.3 %, 46.8 MB, 18.1e8 FLO
 87.2 MB, 36.6e8 FLOPs.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
+from bnn_keras.settings.kinds import Setting, Switch
 from zoo import shared
+from zoo.checkpoints import torchvision
+from zoo.paper import Paper
 
-# params: torchvision's.
 CHANNELS = (64, 128, 256, 512)
 VARIANTS = {
-    "resnet18": dict(blocks=(2, 2, 2, 2), channels=CHANNELS, params=11_689_512),
-    "resnet34": dict(blocks=(3, 4, 6, 3), channels=CHANNELS, params=21_797_672),
+    "resnet18": dict(blocks=(2, 2, 2, 2), channels=CHANNELS),
+    "resnet34": dict(blocks=(3, 4, 6, 3), channels=CHANNELS),
 }
 
+PARAMS = {"resnet18": 11_689_512, "resnet34": 21_797_672}  # torchvision's
 RECIPES = dict.fromkeys(VARIANTS, "float_study")
 
 
-def padded_conv(x, filters: int, kernel_size: int, name: str, strides: int, symmetric: bool):
-    """A convolution that pads both sides alike if `symmetric`, else as 'same' does."""
+def padded_conv(
+    x: tf.Tensor, filters: int, kernel_size: int, name: str, strides: int, symmetric: bool
+) -> tf.Tensor:
+    """A convolution that pads both sides alike if `symmetric`, and otherwise as 'same' does."""
     if not symmetric or strides == 1:
         return shared.conv(x, filters, kernel_size, name, strides)
     if kernel_size > 1:
@@ -36,7 +44,7 @@ def padded_conv(x, filters: int, kernel_size: int, name: str, strides: int, symm
     )(x)
 
 
-def basic_block(x, filters: int, strides: int, name: str, symmetric: bool):
+def basic_block(x: tf.Tensor, filters: int, strides: int, name: str, symmetric: bool) -> tf.Tensor:
     """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution where the shape changes
     (figure 2, option B)."""
     y = padded_conv(x, filters, 3, f"{name}/conv1", strides, symmetric)
@@ -49,7 +57,7 @@ def basic_block(x, filters: int, strides: int, name: str, symmetric: bool):
 
 
 def network(
-    x,
+    x: tf.Tensor,
     *,
     blocks: tuple[int, ...],
     channels: tuple[int, ...],
@@ -57,8 +65,8 @@ def network(
     stem: str = "conv7x7",
     stem_pool: int = 3,
     head: shared.Head,
-):
-    """The network behind the normalisation.
+) -> tf.Tensor:
+    """The network after the normalisation.
 
     Args:
         x: images, [batch, height, width, 3].
@@ -67,15 +75,8 @@ def network(
         symmetric: pad strided convolutions and the pooling alike on both sides, as PyTorch does,
             whose weights then give its numbers. Not for conversion: LCE fuses such padding wrongly.
         stem, stem_pool: see `zoo.shared.stem`.
-        head: what follows the last section.
-
-    Raises:
-        UserError: `symmetric` with another stem than PyTorch's.
+        head: what comes after the last section.
     """
-    if symmetric and (stem, stem_pool) != ("conv7x7", 3):
-        raise UserError(
-            f"symmetric=True goes with stem='conv7x7' and stem_pool=3 only. Received: {stem!r}, {stem_pool}."
-        )
     x = symmetric_stem(x) if symmetric else shared.stem(x, stem, stem_pool)
     for section, (depth, filters) in enumerate(zip(blocks, channels, strict=True), start=1):
         for block in range(1, depth + 1):
@@ -84,10 +85,36 @@ def network(
     return head(x)
 
 
-def symmetric_stem(x):
+def symmetric_stem(x: tf.Tensor) -> tf.Tensor:
     """The 7x7 stem with PyTorch's padding."""
     x = padded_conv(x, 64, 7, "stem/conv", 2, symmetric=True)
     x = shared.relu(shared.batch_norm(x, "stem/bn"), "stem/relu")
-    # Behind a ReLU a border of zeros never wins.
+    # After a ReLU a border of zeros never is the maximum.
     x = tf.keras.layers.ZeroPadding2D(1, name="stem/pad")(x)
     return tf.keras.layers.MaxPooling2D(3, strides=2, name="stem")(x)
+
+
+def check(settings: Mapping[str, Any]) -> None:
+    """Raise UserError unless the settings go together."""
+    shared.check_sections(settings)
+    stem, pool = settings.get("stem", "conv7x7"), settings.get("stem_pool", 3)
+    if settings.get("symmetric") and (stem, pool) != ("conv7x7", 3):
+        raise UserError(
+            f"symmetric=True goes with stem='conv7x7' and stem_pool=3 only. Received: {stem!r}, {pool}."
+        )
+
+
+PAPER = Paper(
+    network=network,
+    settings={
+        "blocks": shared.BLOCKS,
+        "channels": shared.CHANNELS,
+        "symmetric": Setting("pad as PyTorch does, for its weights", Switch()),
+        **shared.STEM_SETTINGS,
+    },
+    variants=VARIANTS,
+    recipes=RECIPES,
+    params=PARAMS,
+    check=check,
+    torch_naming=torchvision.naming,
+)

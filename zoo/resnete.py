@@ -14,22 +14,26 @@ second one Bi-RealNet34:
 
 import tensorflow as tf
 
+from bnn_keras.settings.kinds import Setting, Switch
 from zoo import shared
+from zoo.checkpoints import larq_zoo
+from zoo.paper import Paper
 
 INPUT_BN_EPSILON = 2e-5
 
-# blocks: of two convolutions each, as ResNet counts them; params: as published, grouped stem.
+# blocks: of two convolutions each, as ResNet counts them.
 CHANNELS = (64, 128, 256, 512)
 VARIANTS = {
-    "resnete18": dict(blocks=(2, 2, 2, 2), channels=CHANNELS, params=11_685_838),
-    "resnete34": dict(blocks=(3, 4, 6, 3), channels=CHANNELS, params=21_793_998),
+    "resnete18": dict(blocks=(2, 2, 2, 2), channels=CHANNELS),
+    "resnete34": dict(blocks=(3, 4, 6, 3), channels=CHANNELS),
 }
 
+PARAMS = {"resnete18": 11_685_838, "resnete34": 21_793_998}  # grouped stem
 RECIPES = dict.fromkeys(VARIANTS, "meliusnet")
 
 
-def residual_unit(x, filters: int, strides: int, name: str, **conv_options):
-    """One binary convolution with a shortcut of its own; where the shape changes the shortcut is an
+def residual_unit(x: tf.Tensor, filters: int, strides: int, name: str, **conv_options) -> tf.Tensor:
+    """One binary convolution with a shortcut of its own. Where the shape changes, the shortcut is an
     average pooling and a 32-bit 1x1 convolution."""
     change = shared.activated_conv(x, filters, name, strides, **conv_options)
     change = shared.batch_norm(change, f"{name}/bn")
@@ -40,7 +44,7 @@ def residual_unit(x, filters: int, strides: int, name: str, **conv_options):
     return tf.keras.layers.Add(name=name)([x, change])
 
 
-def sections(x, blocks: tuple[int, ...], channels: tuple[int, ...], **conv_options):
+def sections(x: tf.Tensor, blocks: tuple[int, ...], channels: tuple[int, ...], **conv_options) -> tf.Tensor:
     """All residual units; every section but the first halves the feature map's edge."""
     for section, (depth, filters) in enumerate(zip(blocks, channels, strict=True), start=1):
         for unit in range(1, 2 * depth + 1):
@@ -50,7 +54,7 @@ def sections(x, blocks: tuple[int, ...], channels: tuple[int, ...], **conv_optio
 
 
 def network(
-    x,
+    x: tf.Tensor,
     *,
     blocks: tuple[int, ...],
     channels: tuple[int, ...],
@@ -59,8 +63,8 @@ def network(
     stem_pool: int = 3,
     head: shared.Head,
     **conv_options,
-):
-    """The network behind the normalisation.
+) -> tf.Tensor:
+    """The network after the normalisation.
 
     Args:
         x: images, [batch, height, width, 3].
@@ -69,7 +73,7 @@ def network(
         input_bn: a BatchNorm with a fixed scale on the image, as in the released code; larq-zoo has
             none.
         stem, stem_pool: see `zoo.shared.stem`.
-        head: what follows the last section.
+        head: what comes after the last section.
         conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
     """
     if input_bn:
@@ -77,3 +81,20 @@ def network(
     x = shared.batch_norm(shared.stem(x, stem, stem_pool), "stem_bn")
     x = sections(x, blocks, channels, **conv_options)
     return head(shared.relu(x, "head/relu"))
+
+
+PAPER = Paper(
+    network=network,
+    settings={
+        "blocks": shared.BLOCKS,
+        "channels": shared.CHANNELS,
+        "input_bn": Setting("a BatchNorm with a fixed scale on the image", Switch()),
+        **shared.STEM_SETTINGS,
+        **shared.CONV_SETTINGS,
+    },
+    variants=VARIANTS,
+    recipes=RECIPES,
+    params=PARAMS,
+    check=shared.check_sections,
+    hdf5_reader=larq_zoo.read,
+)

@@ -1,11 +1,17 @@
-"""Kinds of values that a setting can have: checked, whether they come from a file or a flag."""
+"""The kinds of values that a setting can have, whether they come from a file, a flag or a call."""
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
 from bnn_keras.errors import UserError
+
+LARGEST = 2**31 - 1  # of whole numbers, unless a kind ends below it
+# For messages: a value is shown whole unless it is absurdly long.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring, _SHORT.maxlong, _SHORT.maxtuple, _SHORT.maxlist = 120, 40, 30, 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +19,7 @@ class Number:
     """A finite number in an interval.
 
     Args:
-        low, high: the ends.
+        low, high: the ends of the interval; a whole number ends at `LARGEST` at the latest.
         open_low, open_high: leave the end out.
         whole: only integers.
     """
@@ -24,57 +30,68 @@ class Number:
     open_high: bool = False
     whole: bool = False
 
+    def __post_init__(self):
+        if self.whole:
+            object.__setattr__(self, "high", min(self.high, LARGEST))
+
     @property
     def valid(self) -> str:
         """What is valid, in words."""
         words = ["a whole number" if self.whole else "a number"]
+        has_end = self.high < (LARGEST if self.whole else math.inf)
         if self.low > -math.inf:
-            words.append(f"{'above' if self.open_low else 'from'} {self.low:g}")
-            words.append("up" if self.high == math.inf and not self.open_low else "")
-        if self.high < math.inf:
-            words.append(f"{'to below' if self.open_high else 'to'} {self.high:g}")
+            words.append(f"{'above' if self.open_low else 'from'} {_shown(self.low)}")
+            words.append("up" if not has_end and not self.open_low else "")
+        if has_end:
+            words.append(f"{'to below' if self.open_high else 'to'} {_shown(self.high)}")
         return " ".join(filter(None, words))
 
-    def parse(self, text: str):
-        """The value that a flag's text means; ValueError if it means none."""
+    def parse(self, text: str) -> float:
+        """The number that a text stands for; ValueError if it stands for none."""
         return int(text) if self.whole else float(text)
 
-    def convert(self, value: object):
-        """The value in its own type; ValueError if it is none of this kind."""
+    def convert(self, value: object) -> float:
+        """The value in its own type; ValueError if it is not of this kind."""
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             raise ValueError
+        if not self.whole:
+            value = _as_float(value)
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
-        if not (math.isfinite(value) and above and below):
-            raise ValueError
-        return value if self.whole else float(value)
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """One of some names."""
-
-    names: Sequence[str]
-
-    @property
-    def valid(self) -> str:
-        """What is valid, in words."""
-        return f"one of {', '.join(self.names)}"
-
-    def parse(self, text: str) -> str:
-        """The text itself."""
-        return text
-
-    def convert(self, value: object) -> str:
-        """The name; ValueError if it is not one of them."""
-        if value not in self.names or not isinstance(value, str):
+        if not (above and below and math.isfinite(value)):
             raise ValueError
         return value
 
 
 @dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of some values, names or numbers."""
+
+    values: Sequence[str | float]
+
+    @property
+    def valid(self) -> str:
+        """What is valid, in words."""
+        return f"one of {', '.join(_shown(value) for value in self.values)}"
+
+    def parse(self, text: str) -> str | float:
+        """The value that is written so; ValueError if there is none."""
+        for value in self.values:
+            if text == value or (not isinstance(value, str) and float(text) == value):
+                return value
+        raise ValueError
+
+    def convert(self, value: object) -> str | float:
+        """The value itself; ValueError if it is not one of them."""
+        for valid in self.values:
+            if not isinstance(value, bool) and isinstance(value, str | int | float) and value == valid:
+                return valid
+        raise ValueError
+
+
+@dataclasses.dataclass(frozen=True)
 class Text:
-    """Any text.
+    """A text that is not empty.
 
     Args:
         valid: what is meant, in words.
@@ -101,7 +118,9 @@ class Switch:
 
     def parse(self, text: str) -> bool:
         """True for "true", False for "false"; ValueError for any other text."""
-        return {"true": True, "false": False}[text] if text in ("true", "false") else self.convert(text)
+        if text.lower() not in ("true", "false"):
+            raise ValueError
+        return text.lower() == "true"
 
     def convert(self, value: object) -> bool:
         """The value; ValueError if it is neither."""
@@ -112,12 +131,12 @@ class Switch:
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
-    """Several numbers: a list in a file, commas between them in a flag.
+    """Several numbers: a list in a file, separated by commas in a flag.
 
     Args:
-        each: what each of them is.
-        count: how many; None for any number of them.
-        ascending: whether none may be smaller than the one before it.
+        each: the kind of each of them.
+        count: how many there are; None for any number of them.
+        ascending: none of them may be smaller than the one before it.
     """
 
     each: Number
@@ -131,11 +150,13 @@ class Numbers:
         return f"a list of {self.count or 'numbers'}, each {self.each.valid}{order}"
 
     def parse(self, text: str) -> tuple:
-        """The numbers between the commas; ValueError if something else is there."""
-        return tuple(self.each.parse(part) for part in text.split(",")) if text else ()
+        """The numbers between the commas, with or without brackets; ValueError for anything else."""
+        inner = text[1:-1] if text[:1] + text[-1:] in ("()", "[]") else text
+        parts = [part.strip() for part in inner.removesuffix(",").split(",")]
+        return tuple(self.each.parse(part) for part in parts) if inner.strip() else ()
 
     def convert(self, value: object) -> tuple:
-        """A tuple; ValueError if it is none of so many numbers."""
+        """A tuple; ValueError if it does not hold so many numbers."""
         if not isinstance(value, list | tuple) or self.count not in (None, len(value)):
             raise ValueError
         numbers = tuple(self.each.convert(number) for number in value)
@@ -159,16 +180,29 @@ class Optional:
         """What is valid, in words."""
         return f"{self.kind.valid}, or none"
 
-    def parse(self, text: str):
+    def parse(self, text: str) -> Any:
         """None for "none"."""
-        return None if text == "none" else self.kind.parse(text)
+        return None if text.lower() == "none" else self.kind.parse(text)
 
-    def convert(self, value: object):
-        """The value in its own type; ValueError if it is none of this kind."""
+    def convert(self, value: object) -> Any:
+        """The value in its own type; ValueError if it is not of this kind."""
         return None if value in (None, "none") else self.kind.convert(value)
 
 
 Kind = Number | Choice | Text | Switch | Numbers | Optional
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A named value that a user can set.
+
+    Args:
+        help: what it means, in a few words.
+        kind: what is valid.
+    """
+
+    help: str
+    kind: Kind
 
 
 def setting(help_: str, kind: Kind, default: object = dataclasses.MISSING) -> Any:
@@ -191,7 +225,7 @@ def convert_value(key: str, kind: Kind, value: object) -> Any:
     try:
         return kind.convert(value)
     except ValueError:
-        raise UserError(f"{key} must be {kind.valid}. Received: {value!r}.") from None
+        raise _refusal(key, kind, value) from None
 
 
 def convert_fields(settings: Any) -> None:
@@ -203,3 +237,35 @@ def convert_fields(settings: Any) -> None:
     for field in dataclasses.fields(settings):
         value = convert_value(field.name, field.metadata["kind"], getattr(settings, field.name))
         object.__setattr__(settings, field.name, value)
+
+
+def parse_value(key: str, kind: Kind, text: str) -> Any:
+    """The value that a text on the command line stands for.
+
+    Args:
+        key: name of the setting, for the message.
+
+    Raises:
+        UserError: the text stands for no value of this kind.
+    """
+    try:
+        value = kind.parse(text)
+    except ValueError:
+        raise _refusal(key, kind, text) from None
+    return convert_value(key, kind, value)
+
+
+def _refusal(key: str, kind: Kind, value: object) -> UserError:
+    too_large = f", at most {LARGEST}" if isinstance(value, int) and value > LARGEST else ""
+    return UserError(f"{key} must be {kind.valid}{too_large}. Received: {_SHORT.repr(value)}.")
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:  # an integer beyond the largest float
+        raise ValueError from error
+
+
+def _shown(value: str | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

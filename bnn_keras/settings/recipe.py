@@ -301,17 +301,3 @@ def resolve(values: flags.FlagValues, default: Recipe) -> Recipe:
             raise UserError("--scale_lr computes the learning rate: leave out --learning_rate.")
         default = default.scale_learning_rate(given["batch_size"])
     return default.override(**given)
-
-
-THUMBNAIL_BELOW = 50  # pixels
-
-
-def choose_stem(kind: str, image_size: int) -> str | None:
-    """The stem where the user gives none: "thumbnail" for small photographs, as published.
-
-    Digits are upsampled and need no detail: the network's own stem is faster there.
-
-    Returns:
-        A name, or None for the network's own.
-    """
-    return "thumbnail" if kind != "digits" and image_size < THUMBNAIL_BELOW else None

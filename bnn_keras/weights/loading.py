@@ -11,15 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
-from bnn_keras.weights import bnext, larq_zoo, torch_file, torchvision
+from bnn_keras.weights import foreign, torch_file
 from bnn_keras.weights.model_file import find_model, read_model
 
 VALID = (
     "a run folder, a .keras file, a .weights.h5 file, an .h5 file of larq-zoo, "
     "or a PyTorch checkpoint (.pth, .pt, .pth.tar)"
 )
-# What reads the names of a state dict, by code base.
-TORCH_NAMINGS = (bnext.naming, torchvision.naming)
 
 
 def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False) -> str:
@@ -47,15 +45,26 @@ def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False)
         return _fill_from_template(model, path, new_head)
     if path.suffix == ".h5":
         with _open(path) as file:
-            return _fill(model, larq_zoo.read(file, path), path, new_head)
+            return _fill(model, _read_hdf5(file, path), path, new_head)
     if torch_file.is_torch(path):
         return _fill_from_torch(model, path, new_head)
     raise UserError(f"Cannot read weights from {path}; valid: {VALID}.")
 
 
+def _read_hdf5(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
+    """The weights that the first reader that knows the file finds in it."""
+    refusal = UserError(f"{path} is an .h5 file, and no code base whose .h5 files are read here is known.")
+    for read in foreign.hdf5_readers:
+        try:
+            return read(file, path)
+        except UserError as error:
+            refusal = error
+    raise refusal
+
+
 def _fill_from_torch(model: tf.keras.Model, path: Path, new_head: bool) -> str:
     state, notes = torch_file.read(path)
-    namings = [naming(state) for naming in TORCH_NAMINGS]
+    namings = [naming(state) for naming in foreign.torch_namings]
     known = next((naming for naming in namings if naming.knows(model)), None)
     if known is None:
         looks = next(filter(None, (naming.identify(state) for naming in namings)), "nothing known here")

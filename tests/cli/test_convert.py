@@ -94,7 +94,7 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         ),
         (["--model=meliusneta", "--weights=RUN", "--set=depth"], "--set takes NAME=VALUE. Received: 'depth'"),
         (["--model=meliusneta", "--weights=RUN", "--image_size=16"], "from 32 x 32 pixels up"),
-        (["--model=meliusneta", "--weights=RUN", "--classes=0"], "at least one class"),
+        (["--model=meliusneta", "--weights=RUN", "--classes=0"], "number of classes"),
         (["RUN", "--output=model.bin"], "ends in .tflite. Received: model.bin"),
         (["RUN", "--output=/proc/model.tflite"], "Cannot write /proc/model."),
         (["RUN", "--output=setup.cfg/model.tflite"], "Cannot write setup.cfg/model.tflite"),

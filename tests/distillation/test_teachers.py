@@ -12,9 +12,9 @@ from bnn_keras import data, weights
 from bnn_keras.distillation import applications, sources
 from bnn_keras.distillation.teacher import Teacher, in_precision, to_logits
 from bnn_keras.errors import UserError
-from bnn_keras.weights import torchvision
 from tests.distillation.test_runs import tiny
 from zoo import registry
+from zoo.checkpoints import torchvision
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}

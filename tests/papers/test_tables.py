@@ -49,8 +49,8 @@ def test_every_published_run(run):
         digits = len(run[metric].partition(".")[2])
         assert f"{getattr(found, metric) / unit:.{digits}f}" == run[metric]
     # The count that stands beside the variant is the one with the default stem.
-    paper = next(paper for paper in zoo.registry.PAPERS if run["model"] in paper.VARIANTS)
-    assert run["stem"] != "grouped" or paper.VARIANTS[run["model"]]["params"] == run["params"]
+    paper = next(paper for paper in zoo.registry.PAPERS if run["model"] in paper.variants)
+    assert run["stem"] != "grouped" or paper.params[run["model"]] == run["params"]
 
 
 def test_the_runs_are_those_of_the_reference(shared):
@@ -64,7 +64,7 @@ def test_the_runs_are_those_of_the_reference(shared):
 
 @pytest.mark.parametrize("model", ["resnet18", "resnet34"])
 def test_float_resnets_have_torchvisions_parameters(model):
-    assert counted(model, "conv7x7").params == zoo.resnet.VARIANTS[model]["params"]
+    assert counted(model, "conv7x7").params == zoo.resnet.PARAMS[model]
 
 
 def test_mobilenets_parameters_are_those_of_keras():

@@ -16,7 +16,7 @@ from bnn_keras.errors import UserError
 from bnn_keras.nn import layers, quantizers
 from bnn_keras.runs import trained as inference
 from bnn_keras.settings import recipe
-from bnn_keras.settings.recipe import KINDS, Recipe, choose_stem
+from bnn_keras.settings.recipe import KINDS, Recipe
 from bnn_keras.training import objective, optimizers
 from zoo import recipes, registry
 
@@ -122,7 +122,7 @@ def test_published_values_of_bnext(name, epochs, batch_size, augmented):
 
 def test_every_network_has_a_recipe_of_its_own():
     for model in zoo.list_models():
-        assert registry.recipe(model) == recipes.load(registry._paper(model).RECIPES[model])
+        assert registry.recipe(model) == recipes.load(registry.paper_of(model).recipes[model])
     assert registry.recipe("meliusnet22") == recipes.load("meliusnet")
     assert registry.recipe("meliusnet59") == recipes.load("meliusnet59")
     assert registry.recipe("naivenet17") == recipes.load("naivenet")
@@ -401,7 +401,14 @@ def test_a_recipe_survives_a_runs_config(tmp_path):
 
 def test_stems_by_data():
     kinds = [("small", 32), ("photographs", 224), ("digits", 32)]
-    assert [choose_stem(*kind) for kind in kinds] == ["thumbnail", None, None]
+    assert [registry.default_stem("meliusnet22", *kind) for kind in kinds] == ["thumbnail", None, None]
+
+
+@pytest.mark.parametrize("name", registry.list_models())
+def test_every_network_can_be_built_with_its_default_stem(name):
+    stem = registry.default_stem(name, "small", 32)
+    assert (stem is None) == name.startswith("mobilenet")
+    registry.paper_of(name).check(registry.variant(name) | ({"stem": stem} if stem else {}))
 
 
 def test_the_progressive_test_network_is_progressive():

@@ -14,8 +14,9 @@ import zoo
 from bnn_keras import weights
 from bnn_keras.errors import UserError
 from bnn_keras.nn import quantizers
-from bnn_keras.weights import bnext, loading, torch_file, torch_names
+from bnn_keras.weights import loading, torch_file, torch_names
 from tests.networks import images, randomise
+from zoo.checkpoints import bnext
 
 WIDTHS = (16, 32, 32, 64)
 NAMES = bnext.naming({})

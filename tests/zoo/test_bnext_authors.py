@@ -10,9 +10,10 @@ import tensorflow as tf
 import zoo
 from bnn_keras import weights
 from bnn_keras.training import optimizers
-from bnn_keras.weights import bnext, torch_names
+from bnn_keras.weights import torch_names
 from tests.zoo import bnext_authors as authors
 from zoo import recipes
+from zoo.checkpoints import bnext
 
 LOGITS, GRADIENTS, WEIGHTS = 1e-9, 1e-6, 1e-7
 runs_the_code = pytest.mark.skipif(

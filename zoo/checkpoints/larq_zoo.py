@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from bnn_keras.errors import UserError
-from bnn_keras.weights import larq_zoo_unnamed
+from zoo.checkpoints import larq_zoo_unnamed
 
 # Pattern of their layer's name, and our layer's; {n} is the n-th number of the pattern plus one. A
 # number called `part` is the group of a grouped convolution.
