@@ -14,7 +14,7 @@ from functools import partial
 from absl import flags
 
 from bnn_keras import data, distillation, runs, training
-from bnn_keras.cli import augmentation_flags
+from bnn_keras.cli import augmentation_flags, distillation_flags
 from bnn_keras.cli import command as cli
 from bnn_keras.settings import recipe
 from bnn_keras.training import distribution, seeds
@@ -30,7 +30,7 @@ _string("dataset", "digits", "digits, folder:PATH or a set of TensorFlow Dataset
 _string("data_dir", None, "where TensorFlow Datasets keeps its sets")
 _string("recipe", None, "NAME (--list_recipes names them) or FILE.toml; the network's own if not given")
 recipe.define_flags(FLAGS)
-distillation.define_flags(FLAGS)
+distillation_flags.define_flags(FLAGS)
 distribution.define_flags(FLAGS)
 _integer("image_size", None, "edge in pixels; the data set's if not given")
 _string("stem", None, "grouped, conv7x7 or thumbnail; by data set and image size if not given")
@@ -74,7 +74,17 @@ def train_once(values, strategy, images: data.Dataset, chosen: recipe.Recipe, se
     said = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
     said["overrides"] = changes
     options = {key: values[key].value for key in ("weights", "checkpoint_steps", *distribution.OPTIONS)}
-    distillation.train(values, registry, network, images, chosen, folder, seed=seed, settings=said, **options)
+    distillation.train(
+        distillation_flags.given(values),
+        registry,
+        network,
+        images,
+        chosen,
+        folder,
+        seed=seed,
+        settings=said,
+        **options,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

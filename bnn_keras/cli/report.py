@@ -53,7 +53,7 @@ def write_page(folder: RunFolder, data_dir: str | None = None) -> Path:
     Raises:
         UserError: not a run folder, no completed epoch, or its images are not there.
     """
-    config = folder.read_config()
+    config = folder.read_config().to_dict()
     history = _table(folder, folder.history)
     evaluated = data.Augmentation.for_evaluation(config["recipe"])
     dataset = data.open(

@@ -1,15 +1,13 @@
-"""Knowledge distillation as the BNext paper does it: any Keras teacher, one flag.
+"""Knowledge distillation as the BNext paper does it, with any Keras network as a teacher.
 
 losses, ensemble, attention      what is compared, and how
-complexity, published,
-recommendation                   which teachers to choose
-teacher, sources, applications   one teacher, and where it comes from
+teacher, sources, applications   a teacher, and where it comes from
 assistants, panel                who teaches when
-views, cache                     teachers that are asked once
-trainer, settings                what Keras fits, and the flags that lead to it
+views, cache                     teachers whose logits are computed once
+trainer, lessons                 what Keras fits, and a whole training with teachers
 """
 
-from bnn_keras.distillation.settings import Distillation, define_flags, resolve, train
+from bnn_keras.distillation.lessons import Lessons, prepare, train
 from bnn_keras.distillation.trainer import Distilled, Objective
 
-__all__ = ["Distillation", "Distilled", "Objective", "define_flags", "resolve", "train"]
+__all__ = ["Distilled", "Lessons", "Objective", "prepare", "train"]

@@ -35,12 +35,12 @@ def of(history: Table, config: dict) -> list[Chart]:
 
 def assistant_switches(config: dict) -> list[int]:
     """The epochs that began with another assistant teacher (BNext, algorithm 1)."""
-    return config.get("distillation", {}).get("assistant_switches", [])
+    return (config.get("distillation") or {}).get("assistant_switches", [])
 
 
 def authors_curve(config: dict) -> dict | None:
     """The published curve of the run's network (`bnn_keras.papers.published.curve`), if there is one."""
-    stem = config.get("overrides", {}).get("stem", "grouped")
+    stem = (config.get("overrides") or {}).get("stem", "grouped")
     model = config.get("model", "")
     if config["dataset"] != PUBLISHED_ON or (model, stem) not in published.curves():
         return None

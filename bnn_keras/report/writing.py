@@ -22,7 +22,7 @@ def write(folder: RunFolder, sentence: str, dataset: Dataset | None = None) -> N
         sentence: what was reached.
         dataset: that it was trained on; the page then has predictions for some held-out images.
     """
-    config = folder.read_config()
+    config = folder.read_config().to_dict()
     history, flip_table = Table(folder.history, ()), Table(folder.flips, ())
     drawn = {"curves": curves.of(history, config), "flips": flip_charts.of(flip_table)}
     for name, panels in drawn.items():

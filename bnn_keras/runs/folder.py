@@ -4,19 +4,17 @@ import contextlib
 import dataclasses
 import fcntl
 import importlib.metadata
-import json
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import bnn_keras
 from bnn_keras import files
 from bnn_keras.errors import UserError
+from bnn_keras.runs.config import RunConfig
 
-# Settings that say how a run is carried out; it can be resumed with other values.
-NEUTRAL = ("data_dir", "strict", "checkpoint_steps", "replicas", "data_service", "environment")
 PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "numpy")
 
 
@@ -85,33 +83,28 @@ class RunFolder:
         """There when the run is finished: the sentence that says what was reached."""
         return self.path / "finished.txt"
 
-    def read_config(self) -> dict:
+    def read_config(self) -> RunConfig:
         """The settings of the run.
 
         Raises:
-            UserError: the folder is not a run folder.
+            UserError: the folder is not a run folder, or its configuration cannot be read.
         """
         if not self.config.is_file():
             raise UserError(f"{self.path} is not a run folder: it has no {self.config.name}.")
-        try:
-            return json.loads(self.config.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{self.config} is not a whole JSON file: {error}.") from error
+        return RunConfig.read(self.config)
 
     def class_names(self) -> list[str]:
         """The lines of labels.txt."""
         return self.labels.read_text(encoding="utf-8").splitlines()
 
-    def claim(self, config: Mapping) -> None:
-        """Make the folder that of a run with these settings, or find that it already is.
+    def claim(self, config: RunConfig) -> None:
+        """Make this the folder of a run with these settings, or find that it already is.
 
         Raises:
-            UserError: it is another run's, or it holds something else.
+            UserError: the folder is another run's, or it holds something else.
         """
-        # As it would be read again: tuples become lists.
-        config = json.loads(json.dumps({**config, "environment": environment()}))
         if self.config.is_file():
-            _check_same(self.path, _decisive(self.read_config()), _decisive(config))
+            self._check_same(config)
             return
         with files.writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -121,7 +114,15 @@ class RunFolder:
                 f"The output folder {self.path} is neither empty nor a run folder: "
                 f"it holds {strangers[0]!r}; choose another --output_dir."
             )
-        files.write_text(self.config, json.dumps(config, indent=2) + "\n")
+        config = dataclasses.replace(config, environment=environment())
+        files.write_text(self.config, config.to_json())
+
+    def _check_same(self, asked: RunConfig) -> None:
+        for key, there, wanted in self.read_config().differences(asked):
+            raise UserError(
+                f"{self.path} holds a different run: its {key} is {there}, asked for is {wanted}; give the "
+                f"same settings to resume it, or another --output_dir."
+            )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -185,20 +186,3 @@ def _git_revision() -> str | None:
 def _is_partial(path: Path) -> bool:
     """Whether the file is a temporary one of `bnn_keras.files.replacing`."""
     return path.name.startswith(".") and ".partial" in path.name
-
-
-def _decisive(config: Mapping) -> dict:
-    flat: dict = {}
-    for key, value in config.items():
-        if key not in NEUTRAL:
-            flat.update(value if isinstance(value, dict) else {key: value})
-    return flat
-
-
-def _check_same(path: Path, there: Mapping, asked: Mapping) -> None:
-    for key in {**there, **asked}:
-        if there.get(key) != asked.get(key):
-            raise UserError(
-                f"{path} holds a different run: its {key} is {there.get(key)}, asked for is "
-                f"{asked.get(key)}; give the same settings to resume it, or another --output_dir."
-            )

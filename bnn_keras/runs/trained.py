@@ -128,7 +128,7 @@ def _read_keras(path: Path) -> Classifier:
     run = RunFolder(path.parent)
     if not run.config.is_file():
         return Classifier(path, network.predict_on_batch, shape, classes)
-    config = run.read_config()
+    config = run.read_config().to_dict()
     return Classifier(path, network.predict_on_batch, shape, classes, tuple(run.class_names()), config)
 
 

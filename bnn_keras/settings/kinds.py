@@ -111,6 +111,32 @@ class Text:
 
 
 @dataclasses.dataclass(frozen=True)
+class Texts:
+    """Several texts: a list in a file, separated by commas in a flag.
+
+    Args:
+        what: they are, in words.
+    """
+
+    what: str
+
+    @property
+    def valid(self) -> str:
+        """What is valid, in words."""
+        return f"a list of {self.what}"
+
+    def parse(self, text: str) -> tuple:
+        """The texts between the commas."""
+        return tuple(part.strip() for part in text.split(",")) if text else ()
+
+    def convert(self, value: object) -> tuple:
+        """A tuple; ValueError if it holds anything but texts."""
+        if not isinstance(value, list | tuple) or not all(isinstance(part, str) and part for part in value):
+            raise ValueError
+        return tuple(value)
+
+
+@dataclasses.dataclass(frozen=True)
 class Switch:
     """True or false."""
 
@@ -173,7 +199,7 @@ class Optional:
         kind: of the value that is not None.
     """
 
-    kind: "Number | Choice | Text | Switch | Numbers"
+    kind: "Number | Choice | Text | Texts | Switch | Numbers"
 
     @property
     def valid(self) -> str:
@@ -189,7 +215,7 @@ class Optional:
         return None if value in (None, "none") else self.kind.convert(value)
 
 
-Kind = Number | Choice | Text | Switch | Numbers | Optional
+Kind = Number | Choice | Text | Texts | Switch | Numbers | Optional
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,8 @@ import tensorflow as tf
 from bnn_keras import files
 from bnn_keras import weights as weights_files
 from bnn_keras.data import Dataset, service
-from bnn_keras.errors import UserError
+from bnn_keras.errors import UserError, one_of
+from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
@@ -63,7 +64,8 @@ def train(
         recipe: epochs, batch size, optimizer, learning rate.
         output_dir: the run folder, new, empty, or of the same run.
         seed: of the order and the augmentation of the images.
-        settings: what else made the network, written to config.json.
+        settings: further fields of `bnn_keras.runs.config.RunConfig` for config.json, such as the
+            network's `overrides`.
         weights: a checkpoint to start from; a classifier of other classes starts anew.
         checkpoint_steps: iterations between checkpoints; each epoch ends with one too.
         sync_batch_norm: take BatchNorm's statistics over the images of all replicas.
@@ -83,21 +85,27 @@ def train(
     _check(network, dataset, recipe, checkpoint_steps)
     if data_service is not None:
         service.check(data_service)
-    config = {
-        **(settings or {}),
-        "dataset": dataset.name,
-        "kind": dataset.kind,
-        "image_size": dataset.image_size,
-        "classes": len(dataset.class_names),
-        "normalization": dataset.normalization,
-        "recipe": dataclasses.asdict(recipe),
-        "seed": seed,
-        "weights": None if weights is None else os.fspath(weights),
-        "checkpoint_steps": checkpoint_steps,
-        "replicas": network.distribute_strategy.num_replicas_in_sync,
-        "sync_batch_norm": sync_batch_norm,
-        "data_service": data_service,
-    }
+    for key in settings or {}:
+        if key not in (known := [field.name for field in dataclasses.fields(RunConfig)]):
+            raise one_of("setting of a run", key, known)
+    config = RunConfig(
+        **{
+            "model": network.name,
+            **(settings or {}),
+            "dataset": dataset.name,
+            "kind": dataset.kind,
+            "image_size": dataset.image_size,
+            "classes": len(dataset.class_names),
+            "normalization": dataset.normalization,
+            "recipe": recipe,
+            "seed": seed,
+            "weights": None if weights is None else os.fspath(weights),
+            "checkpoint_steps": checkpoint_steps,
+            "replicas": network.distribute_strategy.num_replicas_in_sync,
+            "sync_batch_norm": sync_batch_norm,
+            "data_service": data_service,
+        }
+    )
     if sync_batch_norm:
         distribution.synchronize_batch_norm(network)
     home = RunFolder(Path(output_dir))

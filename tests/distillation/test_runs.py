@@ -1,5 +1,6 @@
 """Runs with teachers: resumed, cached, in other precisions, and what is refused before they start."""
 
+import dataclasses
 import json
 import multiprocessing
 import signal
@@ -7,7 +8,6 @@ import signal
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 
 from bnn_keras import data, distillation, training
 from bnn_keras.cli.benchmark import distill
@@ -18,6 +18,8 @@ from bnn_keras.errors import UserError
 from bnn_keras.nn import layers
 from bnn_keras.report import curves
 from bnn_keras.runs import RunFolder, Table
+from bnn_keras.settings.distillation import DistillationSettings
+from bnn_keras.settings.kinds import parse_value
 from bnn_keras.settings.recipe import Recipe
 from tests import small_run
 from zoo import registry
@@ -51,21 +53,23 @@ def teachers(tmp_path_factory):
     return [str(folder / f"t{number}.keras") for number in range(3)]
 
 
-def values(*words):
-    known = flags.FlagValues()
-    distillation.define_flags(known)
-    known(["train.py", *words])
-    return known
+KINDS = {field.name: field.metadata["kind"] for field in dataclasses.fields(DistillationSettings)}
 
 
-def resolve(*words, network=None, recipe=RECIPE):
-    return distillation.resolve(values(*words), network or tiny(), digits(), recipe, 3, registry)
+def settings(*words):
+    """The settings that are written as NAME=VALUE."""
+    given = dict(word.split("=", 1) for word in words)
+    return DistillationSettings(**{name: parse_value(name, KINDS[name], given[name]) for name in given})
+
+
+def prepare(*words, network=None, recipe=RECIPE):
+    return distillation.prepare(settings(*words), network or tiny(), digits(), recipe, 3, registry)
 
 
 def train(folder, *words, **options):
     training.make_deterministic(3)
     network = tiny()
-    distillation.train(values(*words), registry, network, digits(), RECIPE, folder, seed=3, **options)
+    distillation.train(settings(*words), registry, network, digits(), RECIPE, folder, seed=3, **options)
     return network.get_weights()
 
 
@@ -77,13 +81,13 @@ def same(a, b):
 def boosted(teachers, tmp_path_factory):
     """A run with a teacher and two assistants on two views."""
     folder = tmp_path_factory.mktemp("runs") / "boosted"
-    words = [f"--teacher={teachers[0]}", f"--assistants={teachers[1]},{teachers[2]}", "--views=2"]
+    words = [f"teacher={teachers[0]}", f"assistants={teachers[1]},{teachers[2]}", "views=2"]
     return folder, words, train(folder, *words)
 
 
 def train_and_die(folder, words):
     """Begin the run of `train`, and be killed behind two steps of its third epoch."""
-    lessons = resolve(*words)
+    lessons = prepare(*words)
     training.make_deterministic(3)
     training.train(
         tiny(),
@@ -121,7 +125,7 @@ def test_killed_in_the_second_assistants_part_and_resumed_gives_the_same_weights
 
 def test_a_run_says_who_taught_when(boosted, teachers):
     folder, _, _ = boosted
-    said = RunFolder(folder).read_config()["distillation"]
+    said = RunFolder(folder).read_config().distillation
     assert said["teacher"] == teachers[0] and said["assistants"] == teachers[1:]
     assert said["assistant_switches"] == [3]
     rows = Table(folder / "history.csv", ()).rows
@@ -134,7 +138,7 @@ def test_a_run_says_who_taught_when(boosted, teachers):
 
 def test_the_report_draws_who_taught_when(boosted):
     folder, _, _ = boosted
-    drawn = curves.of(Table(folder / "history.csv", ()), RunFolder(folder).read_config())
+    drawn = curves.of(Table(folder / "history.csv", ()), RunFolder(folder).read_config().to_dict())
     assert {"teacher_loss", "teacher_weight", "assistant_loss", "assistant_weight"} <= {
         c.title for c in drawn
     }
@@ -144,30 +148,30 @@ def test_the_report_draws_who_taught_when(boosted):
 
 def test_the_second_assistant_makes_a_difference(boosted, teachers, tmp_path):
     _, words, weights = boosted
-    assert not same(weights, train(tmp_path / "run", words[0], f"--assistants={teachers[1]}", "--views=2"))
+    assert not same(weights, train(tmp_path / "run", words[0], f"assistants={teachers[1]}", "views=2"))
 
 
 def test_another_teacher_makes_another_run(boosted, teachers):
     folder, words, _ = boosted
     with pytest.raises(UserError, match=f"its teacher is {teachers[0]}, asked for is {teachers[1]}"):
-        train(folder, f"--teacher={teachers[1]}", *words[1:])
+        train(folder, f"teacher={teachers[1]}", *words[1:])
 
 
 def test_cached_logits_teach_the_same(boosted, tmp_path, capsys):
     _, words, weights = boosted
     cache = tmp_path / "cache"
-    assert same(train(tmp_path / "one", *words, f"--cache_teacher={cache}"), weights)
+    assert same(train(tmp_path / "one", *words, f"cache_teacher={cache}"), weights)
     assert capsys.readouterr().out.count("asking ") == 6
     files = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
     assert len([path for path in files if path.suffix == ".logits"]) == 6
-    assert same(train(tmp_path / "two", *words, f"--cache_teacher={cache}"), weights)
+    assert same(train(tmp_path / "two", *words, f"cache_teacher={cache}"), weights)
     assert "asking" not in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == files
 
 
 def test_an_assistant_is_asked_only_for_the_views_of_its_part(teachers, tmp_path):
-    assistants = f"--assistants={teachers[1]},{teachers[2]}"
-    resolve(f"--teacher={teachers[0]}", assistants, "--views=4", f"--cache_teacher={tmp_path}")
+    assistants = f"assistants={teachers[1]},{teachers[2]}"
+    prepare(f"teacher={teachers[0]}", assistants, "views=4", f"cache_teacher={tmp_path}")
     found = sorted((path.parent.name[0], path.name) for path in tmp_path.rglob("*.logits"))
     own = {"0": range(4), "1": range(2), "2": range(2, 4)}
     assert found == [(number, f"view{view}.logits") for number, views in own.items() for view in views]
@@ -212,7 +216,7 @@ def test_a_damaged_cache_is_refused(tmp_path):
 
 
 def test_cached_logits_are_those_of_their_images(teachers, tmp_path):
-    lessons = resolve(f"--teacher={teachers[0]}", "--views=2", f"--cache_teacher={tmp_path}")
+    lessons = prepare(f"teacher={teachers[0]}", "views=2", f"cache_teacher={tmp_path}")
     teacher = tf.keras.models.load_model(teachers[0], compile=False)
     for epoch, skip, part in ((0, 0, (0, 1)), (1, 0, (0, 1)), (3, 2, (0, 1)), (1, 1, (1, 2))):
         batches = list(lessons.dataset.train(16, epoch, 3, skip, part))
@@ -226,33 +230,33 @@ def test_cached_logits_are_those_of_their_images(teachers, tmp_path):
 
 
 def test_views_come_back():
-    views = resolve("--views=2").dataset
+    views = prepare("views=2").dataset
     first, second, third = (next(iter(views.train(16, epoch, 3)))[1].numpy() for epoch in range(3))
     assert np.array_equal(first, third) and not np.array_equal(first, second)
 
 
 def test_without_a_teacher_nothing_changes():
-    images, lessons = digits(), values()
-    found = distillation.resolve(lessons, tiny(), images, RECIPE, 3, registry)
-    assert found == distillation.Distillation(images)
+    images = digits()
+    found = distillation.prepare(settings(), tiny(), images, RECIPE, 3, registry)
+    assert found == distillation.Lessons(images)
 
 
 def test_attention_in_bfloat16_then_a_second_stage(teachers, tmp_path, capsys):
     train(
         tmp_path / "run",
-        f"--teacher={teachers[0]}",
-        "--attention_weight=0.5",
-        "--teacher_precision=bfloat16",
-        "--ensemble=released",
-        "--teacher_temperature=2",
-        "--label_weight=0.1",
+        f"teacher={teachers[0]}",
+        "attention_weight=0.5",
+        "teacher_precision=bfloat16",
+        "ensemble=released",
+        "teacher_temperature=2",
+        "label_weight=0.1",
     )
-    said = RunFolder(tmp_path / "run").read_config()["distillation"]
+    said = RunFolder(tmp_path / "run").read_config().distillation
     assert said["attention_stages"] == ["stem"] and said["ensemble"] == "released"
     assert (said["teacher_temperature"], said["label_weight"]) == (2, 0.1)
     row = Table(tmp_path / "run" / "history.csv", ()).rows[0]
     assert float(row["attention_loss"]) > 0 and float(row["teacher_weight"]) == 0.5
-    train(tmp_path / "second", f"--teacher={teachers[0]}", weights=tmp_path / "run")
+    train(tmp_path / "second", f"teacher={teachers[0]}", weights=tmp_path / "run")
     assert f"weights from {tmp_path / 'run' / 'best.keras'}" in capsys.readouterr().out
 
 
@@ -271,22 +275,22 @@ def test_the_benchmark_compares_with_the_sum_of_the_parts(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--label_weight=0.5"], "--label_weight goes with --teacher, which is not given"),
-        (["--assistants=x"], "--assistants goes with --teacher"),
-        (["--cache_teacher=x"], "--cache_teacher goes with --teacher"),
-        (["--views=0"], "--views is a number of views, at least 1. Received: 0"),
-        (["--teacher=T", "--ensemble=mean"], "Unknown ensemble 'mean'; valid: paper, released"),
-        (["--teacher=T", "--teacher_temperature=0"], "positive number. Received: 0.0"),
-        (["--teacher=T", "--label_weight=1.5"], "--label_weight is a share from 0 to 1. Received: 1.5"),
-        (["--teacher=T", "--attention_weight=-1"], "--attention_weight is 0 or more. Received: -1.0"),
-        (["--teacher=T", "--attention_stages=a"], "goes with an --attention_weight above 0"),
-        (["--teacher=T", "--attention_weight=1", "--cache_teacher=x"], "keeps logits only"),
-        (["--teacher=T", "--attention_weight=1", "--attention_stages=a"], "no feature map called 'a'"),
-        (["--teacher=T", "--teacher_precision=int8"], "precision 'int8'; valid: float32, bfloat16, float16"),
-        (["--teacher=T", "--assistants=T,T,T,T,T"], "5 assistants need at least 5 epochs. Received: 4"),
+        (["label_weight=0.5"], "label_weight goes with teacher, which is not given"),
+        (["assistants=x"], "assistants goes with teacher"),
+        (["cache_teacher=x"], "cache_teacher goes with teacher"),
+        (["views=0"], "views must be a whole number from 1 up, or none. Received: 0"),
+        (["teacher=T", "ensemble=mean"], "ensemble must be one of paper, released. Received: 'mean'"),
+        (["teacher=T", "teacher_temperature=0"], "temperature must be a number above 0. Received: 0"),
+        (["teacher=T", "label_weight=1.5"], "label_weight must be a number from 0 to 1. Received: 1.5"),
+        (["teacher=T", "attention_weight=-1"], "attention_weight must be a number from 0 up. Received: -1"),
+        (["teacher=T", "attention_stages=a"], "goes with an attention_weight above 0"),
+        (["teacher=T", "attention_weight=1", "cache_teacher=x"], "keeps logits only"),
+        (["teacher=T", "attention_weight=1", "attention_stages=a"], "no feature map called 'a'"),
+        (["teacher=T", "teacher_precision=int8"], "one of float32, bfloat16, float16. Received: 'int8'"),
+        (["teacher=T", "assistants=T,T,T,T,T"], "5 assistants need at least 5 epochs. Received: 4"),
     ],
 )
 def test_flags_that_do_not_fit(words, sentence, teachers):
     words = [word.replace("=T", f"={teachers[0]}").replace(",T", f",{teachers[0]}") for word in words]
     with pytest.raises(UserError, match=sentence):
-        resolve(*words)
+        prepare(*words)

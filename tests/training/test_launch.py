@@ -358,7 +358,7 @@ def test_two_workers_of_which_one_is_killed_train_as_one_alone(tmp_path, capfd, 
     assert_trained_alike(together, alone)
     names = [{path.name for path in folder.path.iterdir()} for folder in (together, alone)]
     assert names[0] == names[1]
-    assert together.read_config()["replicas"] == 2
+    assert together.read_config().replicas == 2
 
 
 @pytest.mark.large

@@ -30,9 +30,9 @@ def finished(tmp_path_factory):
 def test_a_run_leaves_everything(finished):
     folder, network = finished
     config = folder.read_config()
-    assert config["recipe"]["learning_rate"] == 0.01 and config["classes"] == 10 and config["seed"] == 3
-    assert config["model"] == "tiny" and config["normalization"] == "digits"
-    assert config["environment"]["tensorflow"] == tf.__version__
+    assert config.recipe == RECIPE and config.classes == 10 and config.seed == 3
+    assert config.model == "tiny" and config.normalization == "digits"
+    assert config.environment["tensorflow"] == tf.__version__
     assert folder.class_names() == list("0123456789")
     assert [row["epoch"] for row in rows(folder.history)] == ["1", "2"]
     assert len(rows(folder.flips)) == 2 * len(flips.binary_kernels(network)) == 4

@@ -83,7 +83,11 @@ def find(path: str | None, checkpoint: str = "best") -> Source:
     if not folder.config.is_file():
         return Source(model, file, {}, [], file.with_suffix(".tflite"))
     return Source(
-        model, file, folder.read_config(), folder.class_names(), file.with_name(f"{model.name}.tflite")
+        model,
+        file,
+        folder.read_config().to_dict(),
+        folder.class_names(),
+        file.with_name(f"{model.name}.tflite"),
     )
 
 
