@@ -92,8 +92,8 @@ class RunConfig:
         """The settings that decide the weights and have another value in `other`.
 
         Yields:
-            The name of a setting, its value here, and its value there. Keys of a mapping are named after
-            it, as in "overrides.normalization"; those of the recipe have names of their own.
+            The name of a setting, its value here, and its value there. Settings of the network are named
+            as in "overrides.normalization", because some data sets have a setting of the same name.
         """
         here, there = _deciding_values(self), _deciding_values(other)
         for name in {**here, **there}:
@@ -110,7 +110,7 @@ def _deciding_values(config: RunConfig) -> dict[str, Any]:
         if not each.metadata["decides"]:
             continue
         if isinstance(value, Mapping):
-            prefix = "" if each.name == "recipe" else f"{each.name}."
+            prefix = f"{each.name}." if each.name == "overrides" else ""
             values |= {f"{prefix}{key}": part for key, part in value.items()}
         elif value is not None:
             values[each.name] = value

@@ -1,14 +1,11 @@
 """What a training run is made of, as data: read from a file, changed by flags, printed."""
 
 import dataclasses
-import os
-import sys
 import textwrap
-from pathlib import Path
 
 from absl import flags
 
-from bnn_keras.errors import UserError, one_of
+from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.kinds import (
     Choice,
@@ -20,11 +17,6 @@ from bnn_keras.settings.kinds import (
     convert_value,
     setting,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 IMAGENET = "imagenet2012"  # the name of the data set that most recipes are for
 
@@ -122,28 +114,6 @@ class Recipe(Augmentation):
         super().__post_init__()
         self._check()
 
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> "Recipe":
-        """Read a TOML file of these keys.
-
-        Raises:
-            UserError: no such file, not TOML, an unknown or missing key, a value that cannot be.
-        """
-        path = Path(path)
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"Cannot read the recipe {path}: {error.strerror}.") from error
-        except ValueError as error:  # not UTF-8, or not TOML
-            raise UserError(f"The recipe {path} is not TOML: {error}.") from error
-        for key in values:
-            if key not in KINDS:
-                raise one_of(f"key of the recipe {path}:", key, KINDS)
-        for key in _REQUIRED:
-            if key not in values:
-                raise UserError(f"The recipe {path} does not say {key}; it needs {', '.join(_REQUIRED)}.")
-        return cls(**values)
-
     @property
     def augmentation(self) -> Augmentation:
         """How images are augmented, without the rest."""
@@ -239,7 +209,7 @@ _AUGMENTATION = dataclasses.fields(Augmentation)
 FIELDS = dataclasses.fields(Recipe)[len(_AUGMENTATION) :] + _AUGMENTATION
 KINDS: dict[str, Kind] = {field.name: field.metadata["kind"] for field in FIELDS}
 DEFAULTS = {field.name: field.default for field in FIELDS}
-_REQUIRED = [key for key, default in DEFAULTS.items() if default is dataclasses.MISSING]
+REQUIRED = [key for key, default in DEFAULTS.items() if default is dataclasses.MISSING]
 
 
 def _unused(choice: str, name: str) -> set[str]:

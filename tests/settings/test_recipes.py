@@ -17,6 +17,7 @@ from bnn_keras.nn import layers, quantizers
 from bnn_keras.runs import trained as inference
 from bnn_keras.settings import recipe
 from bnn_keras.settings.recipe import KINDS, Recipe
+from bnn_keras.settings.recipe_file import read_recipe
 from bnn_keras.training import objective, optimizers
 from zoo import recipes, registry
 
@@ -55,7 +56,7 @@ def test_two_steps_with_every_recipe(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_says_where_it_comes_from(name):
-    text = (recipes.FOLDER / f"{name}.toml").read_text()
+    text = recipes.FILES[name].read_text()
     assert re.match(r"# \w", text) and re.search(r"[Ss]ection|Code:|Ours:", text)
     assert max(map(len, text.splitlines())) <= 110
 
@@ -215,7 +216,7 @@ def test_a_file_of_the_users_own(tmp_path):
         color_jitter=(0.0, 1.0, 0.5, 0.0),
         momentum=0.0,
     )
-    assert Recipe.load(path) == recipes.load(path) == recipes.load(str(path)) == found
+    assert read_recipe(path) == recipes.load(path) == recipes.load(str(path)) == found
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_a_file_of_the_users_own(tmp_path):
     [
         (
             REQUIRED + "colour = 1",
-            r"Unknown key of the recipe .*mine.toml: 'colour'; valid: epochs, batch_size",
+            r"Unknown key of the recipe .*mine.toml: 'colour'; valid: extends, epochs, batch_size",
         ),
         (REQUIRED.replace("epochs = 3\n", ""), r"mine.toml does not say epochs; it needs epochs, batch_size"),
         (REQUIRED + "epochs = 4", r"mine.toml is not TOML: Cannot overwrite a value"),
@@ -235,17 +236,17 @@ def test_a_file_of_the_users_own(tmp_path):
         ),
         (REQUIRED + "flip = 1", r"flip must be true or false, or none. Received: 1"),
         (REQUIRED + "warmup_epochs = 1.0", r"warmup_epochs must be a whole number from 0 up. Received: 1.0"),
-        (REQUIRED + "[epochs2]\nx = 1", r"'epochs2'; valid: epochs"),
+        (REQUIRED + "[epochs2]\nx = 1", r"'epochs2'; valid: extends"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, text, sentence):
     with pytest.raises(UserError, match=sentence):
-        Recipe.load(written(tmp_path, text))
+        read_recipe(written(tmp_path, text))
 
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match=r"Cannot read the recipe .*none.toml: No such file or directory"):
-        Recipe.load(tmp_path / "none.toml")
+        read_recipe(tmp_path / "none.toml")
     with pytest.raises(UserError, match=r"Unknown recipe 'none'; valid: bnext, .*FILE.toml"):
         recipes.load("none")
 
@@ -391,6 +392,31 @@ def test_lines_say_what_matters_and_nothing_else():
     assert not re.search("None|milestone|momentum|bop|restart", text)
     assert max(map(len, recipes.load("bnext").lines(width=90))) <= 90
     assert "color_jitter=0.4,0.4,0.4,0" in " ".join(recipes.load("float_study").lines())
+
+
+def test_a_recipe_extends_another_as_flags_change_it(tmp_path):
+    mine = written(tmp_path, 'extends = "bnext"\nepochs = 64\nrand_augment = "none"')
+    expected = recipes.load("bnext").override(epochs=64, rand_augment="none")
+    assert recipes.load(mine) == expected and expected.warmup_epochs == 1
+    further = tmp_path / "further.toml"
+    further.write_text(f'extends = "{mine.name}"\noptimizer = "sgd"\nlearning_rate = 0.1')
+    assert recipes.load(further) == expected.override(optimizer="sgd", learning_rate=0.1)
+    assert recipes.load(further).beta_1 is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extends = "nosuch"', "Unknown recipe that .* extends: 'nosuch'; valid: bnext, "),
+        ('extends = "gone.toml"', "Cannot read the recipe .*gone.toml: No such file"),
+        ('extends = "mine.toml"', "extends itself"),
+        ("extends = 3", "extends in .* must be the name of a recipe, or a file .* Received: 3"),
+        ('extends = "bnext"\nwarmup_epochs = 999', "warmup_epochs must be less than the 512 epochs"),
+    ],
+)
+def test_extensions_that_cannot_be(text, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        recipes.load(written(tmp_path, text))
 
 
 def test_a_recipe_survives_a_runs_config(tmp_path):

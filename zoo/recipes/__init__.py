@@ -5,14 +5,14 @@ from pathlib import Path
 
 from bnn_keras.errors import one_of
 from bnn_keras.settings.recipe import Recipe
+from bnn_keras.settings.recipe_file import SUFFIX, read_recipe
 
-FOLDER = Path(__file__).parent
-SUFFIX = ".toml"
+FILES = {path.stem: path for path in sorted(Path(__file__).parent.glob(f"*{SUFFIX}"))}
 
 
 def list_recipes() -> list[str]:
     """The names that `load` takes, sorted."""
-    return sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
+    return sorted(FILES)
 
 
 def load(name: str | os.PathLike) -> Recipe:
@@ -22,10 +22,10 @@ def load(name: str | os.PathLike) -> Recipe:
         name: one of `list_recipes()`, or a path that ends in .toml.
 
     Raises:
-        UserError: an unknown name, or a file that `Recipe.load` refuses.
+        UserError: an unknown name, or a file that `bnn_keras.settings.recipe_file` refuses.
     """
     if str(name).endswith(SUFFIX):
-        return Recipe.load(name)
-    if name not in list_recipes():
-        raise one_of("recipe", name, [*list_recipes(), f"FILE{SUFFIX}"])
-    return Recipe.load(FOLDER / f"{name}{SUFFIX}")
+        return read_recipe(Path(name), FILES)
+    if name not in FILES:
+        raise one_of("recipe", name, [*FILES, f"FILE{SUFFIX}"])
+    return read_recipe(FILES[str(name)], FILES)
