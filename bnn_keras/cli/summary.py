@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
+from tabulate import tabulate
 
 import bnn_keras.cli.command  # noqa: F401  first: it keeps TensorFlow's import quiet
-from bnn_keras import accounting, text_table
+from bnn_keras import accounting
 from bnn_keras.cli import command as cli
 from bnn_keras.errors import UserError
 
@@ -103,8 +104,8 @@ def _text(found: accounting.Profile) -> str:
     ]
     notes = [f"{row.path}: {row.note}" for row in found.notes]
     parts = [
-        text_table.aligned(headings, rows, range(3)),
-        text_table.aligned((found.name, "", ""), totals),
+        tabulate(rows, headings, disable_numparse=True, colalign=3 * ["left"] + 5 * ["right"]),
+        tabulate(totals, (found.name, "", ""), disable_numparse=True, colalign=("left", "right", "right")),
         *notes,
     ]
     return "\n\n".join(parts) + "\n"

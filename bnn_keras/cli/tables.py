@@ -9,18 +9,16 @@ import bnn_keras.cli.command  # noqa: F401  first: it keeps TensorFlow's import 
 from bnn_keras import accounting, files
 from bnn_keras.cli import command as cli
 from bnn_keras.errors import one_of
-from bnn_keras.papers import comparison
-from bnn_keras.papers import picture as comparison_picture
-from bnn_keras.papers import text as comparison_report
+from bnn_keras.papers import comparison, picture, text
 
 USAGE = """python -m bnn_keras tables [flags]
 
 Counts the networks of the published tables and prints ours, published, and the difference."""
 
 FORMATS = {
-    "text": comparison_report.text,
-    "markdown": comparison_report.markdown,
-    "json": comparison_report.as_json,
+    "text": text.as_text,
+    "markdown": text.as_markdown,
+    "json": text.as_json,
 }
 
 FLAGS = flags.FlagValues()
@@ -47,7 +45,7 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     report = FORMATS[values.format](tables)
     if values.picture:
         with files.replacing(values.picture) as temporary:
-            temporary.write_bytes(comparison_picture.draw(tables))
+            temporary.write_bytes(picture.draw(tables))
     if values.output:
         files.write_text(values.output, report)
     else:

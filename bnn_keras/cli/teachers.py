@@ -13,16 +13,17 @@ import sys
 from collections.abc import Sequence
 
 from absl import flags
+from tabulate import tabulate
 
 import bnn_keras.cli.command  # noqa: F401  first: it keeps TensorFlow's import quiet
-from bnn_keras import accounting, text_table
+from bnn_keras import accounting
 from bnn_keras.cli import command as cli
 from bnn_keras.distillation import applications, sources
 from bnn_keras.distillation.teacher import Teacher, trainable_parameters
 from bnn_keras.errors import one_of
 from bnn_keras.papers import recommendation
 from bnn_keras.papers import teachers as published
-from bnn_keras.papers.complexity import knowledge_complexity
+from bnn_keras.papers.teachers import knowledge_complexity
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("student", None, "network of the zoo, to recommend teachers for", flag_values=FLAGS)
@@ -125,6 +126,7 @@ def _recommended(student: str, form: str) -> str:
 
 
 HEADINGS = ("teacher", "parameters", "source", "top-1", "KC", "printed", "student")
+ALIGNED = ("left", "right", "left", "right", "right", "right", "right")
 
 
 def _cells(row: Row) -> list[str]:
@@ -144,20 +146,22 @@ def _percent(share: float | None) -> str:
 
 
 def _text(rows: Sequence[Row]) -> str:
-    return _with_notes(text_table.aligned, rows)
+    return _with_notes(rows, "simple")
 
 
 def _markdown(rows: Sequence[Row]) -> str:
-    return _with_notes(text_table.markdown, rows)
+    return _with_notes(rows, "pipe")
 
 
-def _with_notes(table, rows: Sequence[Row]) -> str:
+def _with_notes(rows: Sequence[Row], form: str) -> str:
     notes = [
         f"{row.name}: {row.complexity:.5f}, where the paper prints {row.printed:.3f}."
         for row in rows
         if row.complexity and row.printed and abs(row.complexity - row.printed) > ROUNDED
     ]
-    return "\n".join([table(HEADINGS, [_cells(row) for row in rows], (0, 2)), "", NOTE, *notes]) + "\n"
+    cells = [_cells(row) for row in rows]
+    table = tabulate(cells, HEADINGS, form, disable_numparse=True, colalign=ALIGNED)
+    return "\n".join([table, "", NOTE, *notes]) + "\n"
 
 
 def _json(rows: Sequence[Row]) -> str:

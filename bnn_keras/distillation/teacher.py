@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.papers.complexity import knowledge_complexity
+from bnn_keras.papers.teachers import knowledge_complexity
 
 # What a teacher computes in; its variables and its logits stay float32.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}

@@ -1,1 +1,1 @@
-"""What the papers print, and the same figures computed from the real models."""
+"""What the papers print, and the same figures computed from the built models."""

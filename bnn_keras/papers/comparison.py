@@ -5,6 +5,7 @@ import functools
 import math
 import statistics
 from collections.abc import Callable, Collection
+from typing import Any
 
 from bnn_keras import accounting
 from bnn_keras.papers import published
@@ -12,21 +13,22 @@ from bnn_keras.papers.measures import METRICS
 
 ACCURACIES = ("top1", "top5")
 
-EQUAL = "equal"  # to the printed digits
-CUT = "cut"  # equal but for digits that were dropped instead of rounded
+# How a figure compares with ours.
+EQUAL = "equal"  # rounded to the printed digits
+TRUNCATED = "truncated"  # equal, if further digits are dropped instead of rounded
 DIFFERS = "differs"
-ONLY = "published only"
+ONLY = "published only"  # not built here
 
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """One printed number.
+    """A number in a published table.
 
     Args:
         metric: a key of `METRICS`.
-        printed: as it is printed, in its unit.
+        printed: the number as it is printed, in the metric's unit.
         ours: of the built model, in the same unit; None if it is not built here.
-        note: why it differs.
+        note: why the two differ.
     """
 
     metric: str
@@ -36,31 +38,33 @@ class Figure:
 
     @property
     def verdict(self) -> str:
+        """How the two compare: `EQUAL`, `TRUNCATED`, `DIFFERS` or `ONLY`."""
         if self.ours is None:
             return ONLY
         step = 10.0**-self.digits
-        off = abs(self.ours - self.value)
-        if off <= step / 2 * (1 + 1e-9):
+        if abs(self.ours - self.value) <= step / 2 * (1 + 1e-9):
             return EQUAL
-        return CUT if math.isclose(math.floor(self.ours / step) * step, self.value) else DIFFERS
+        return TRUNCATED if math.isclose(math.floor(self.ours / step) * step, self.value) else DIFFERS
 
     @property
     def value(self) -> float:
+        """The published number."""
         return float(self.printed.lstrip("~"))
 
     @property
     def digits(self) -> int:
-        """Printed behind the point."""
+        """How many digits are printed after the decimal point."""
         return len(self.printed.partition(".")[2])
 
     @property
     def difference(self) -> float | None:
+        """Ours minus the published number."""
         return None if self.ours is None else self.ours - self.value
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One row of a published table: a network, its accuracies in percent and its figures."""
+    """A row of a published table: a network, its accuracies in percent and its figures."""
 
     label: str
     model: str | None
@@ -71,12 +75,16 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A published table, its `source` and its lines."""
+    """A published table, the reference that it is from, and its rows."""
 
     name: str
     title: str
     source: str
     lines: tuple[Line, ...]
+
+
+# The profile of a network, by its name, its settings as sorted pairs, and whether dense layers count.
+Count = Callable[[str, tuple[tuple[str, Any], ...], bool], accounting.Profile]
 
 
 def compare(
@@ -87,34 +95,38 @@ def compare(
     """Count every network of the published tables that can be built.
 
     Args:
-        count: the profile of a model, by its name and settings; with dense=True as well where a row
-            says that dense layers are among its operations.
-        models: the names that `count` takes; what a paper has besides is published only.
-        tables: as `published_tables` gives them; all of them by default.
+        count: gives the profile of a network, by its name and settings; `dense=True` counts the
+            operations of dense layers too.
+        models: the names that `count` takes; other networks are published only.
+        tables: as `published_tables` gives them; None means all of them.
     """
-    profiles = functools.cache(lambda model, settings, more: count(model, dict(settings), **dict(more)))
+
+    @functools.cache
+    def count_once(model: str, settings: tuple, dense: bool) -> accounting.Profile:
+        return count(model, dict(settings), dense=dense)
+
     return [
         Table(
             table["name"],
             table["title"],
             table["source"],
-            tuple(_line(row, profiles, models) for row in table["rows"]),
+            tuple(_compare_row(row, count_once, models) for row in table["rows"]),
         )
         for table in (published_tables() if tables is None else tables)
     ]
 
 
 def published_tables() -> list[dict]:
-    """Every paper's tables and the authors' released runs, in one form."""
+    """The tables of all papers and of the authors' released runs, in one form."""
     found = [
         {**table, "name": f"{paper['paper']}, {table['name']}", "source": paper["reference"]}
         for paper in published.papers()
         for table in paper["tables"]
     ]
-    return [*found, _runs_table()]
+    return [*found, _table_of_runs()]
 
 
-def _runs_table() -> dict:
+def _table_of_runs() -> dict:
     keys = [*METRICS, *ACCURACIES]
     rows = [
         {
@@ -129,12 +141,11 @@ def _runs_table() -> dict:
     return {"name": "Runs", "title": title, "source": published.runs()["source"], "rows": rows}
 
 
-def _line(row: dict, profiles, models: Collection[str]) -> Line:
+def _compare_row(row: dict, count: Count, models: Collection[str]) -> Line:
     settings, notes = row.get("settings", {}), row.get("notes", {})
     profile = None
     if row.get("model") in models and set(row["published"]) - set(ACCURACIES):
-        more = (("dense", True),) if row.get("dense") else ()
-        profile = profiles(row["model"], tuple(sorted(settings.items())), more)
+        profile = count(row["model"], tuple(sorted(settings.items())), row.get("dense", False))
     figures = tuple(
         Figure(metric, printed, _ours(row, profile, metric), notes.get(metric, ""))
         for metric, printed in row["published"].items()
@@ -154,14 +165,14 @@ def _ours(row: dict, profile: accounting.Profile | None, metric: str) -> float |
 def _measure(profile: accounting.Profile, metric: str, part: dict) -> float:
     selected = accounting.Profile(profile.name, tuple(row for row in profile.rows if _is_in(row, part)))
     measure = METRICS[metric]
-    if measure.of is None:
+    if measure.value_of is None:
         return 100 * selected.ops / profile.ops
-    number = measure.of(selected)
+    number = measure.value_of(selected)
     return number if measure.unit == 1 else number / measure.unit
 
 
 def _is_in(row: accounting.Row, part: dict) -> bool:
-    """Whether a row belongs to a part of the network: a stage, kernels of a size, 32-bit ones."""
+    """Whether a row belongs to a part of the network: a stage, kernels of one size, 32-bit kernels."""
     kernel = list(row.kernel_shapes[0][:2]) if row.kernel_shapes else None
     return (
         row.stage == part.get("stage", row.stage)

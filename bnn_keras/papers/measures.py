@@ -17,17 +17,18 @@ SQUEEZE_PARTS = ("/squeeze", "/expand")
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """A printed figure.
+    """What a figure measures.
 
     Args:
-        unit: what it is printed in.
-        title: how it reads.
-        of: the number for a counted model, in 1; None where it is counted from something else.
+        unit: of the printed figures.
+        title: in words.
+        value_of: the number of a counted model, without the unit; None if it is computed from
+            something else.
     """
 
     unit: float
     title: str
-    of: Callable[[accounting.Profile], float] | None = None
+    value_of: Callable[[accounting.Profile], float] | None = None
 
 
 def _kernel_weights(row: accounting.Row) -> int:
@@ -39,7 +40,7 @@ def _weights(profile: accounting.Profile) -> int:
 
 
 def _quantized_mib(profile: accounting.Profile) -> float:
-    """Size behind post-training quantization; what is no kernel stays in 32 bits."""
+    """Size after post-training quantization of the kernels; everything else stays in 32 bits."""
     bits = sum(row.bits for row in profile.rows)
     for row in profile.rows:
         if not row.binary_params:
@@ -49,8 +50,10 @@ def _quantized_mib(profile: accounting.Profile) -> float:
 
 
 def _stored_mib(profile: accounting.Profile) -> float:
-    """Size with the PReLUs that BNext's released code makes and never uses: the stem's, and one for each
-    module without element-wise attention."""
+    """Size with the PReLUs that BNext's released code creates and never uses.
+
+    These are the stem's, and that of each module without element-wise attention.
+    """
     elm = {row.stage for row in profile.rows if row.path.endswith("/elm")}
     unused = [
         row

@@ -1,20 +1,20 @@
 """Which teachers a student should have (BNext, sections 4.1 and 7.3, Table 9).
 
-The paper gives its five students' teachers and the reasons: teachers of low knowledge complexity
-first, a more accurate one only for a student with the capacity to follow it, and a group of
-assistants that rises in accuracy and complexity up to it.
+The paper names the teachers of its five students and gives the reasons: teachers of low knowledge
+complexity come first; a more accurate teacher is only for a student with the capacity to follow it;
+assistants rise in accuracy and complexity up to the teacher.
 
-Another student gets those of the smallest BNext that is at least as large as itself, in MiB: it has
-no more capacity than that one, and every step of Table 9 to a larger student is a step to a more
-accurate and more complex teacher. Beyond BNext-L it gets BNext-L's. (BNext-18 had one teacher for the
-sake of a fair comparison, says section 7.3, so it is no measure for others.)
+Another student gets the teachers of the smallest BNext that is at least as large as itself, in MiB: its
+capacity is no larger, and with each larger student of Table 9 the teacher is more accurate and more
+complex. A student larger than BNext-L gets the teachers of BNext-L. (BNext-18 has only one teacher to
+keep a comparison fair, says section 7.3: it is not used for other students.)
 """
 
 import dataclasses
 
 from bnn_keras.papers.teachers import TABLE_9, Selection
 
-# MiB, all parameters (sections 5.1 and 5.2).
+# Sizes in MiB, all parameters (sections 5.1 and 5.2).
 SIZES = {"bnext_t": 13.3, "bnext_s": 26.7, "bnext_m": 46.5, "bnext_l": 106.1}
 
 
@@ -23,8 +23,8 @@ class Recommendation:
     """Teachers for a student.
 
     Args:
-        selection: the teachers.
-        reason: a sentence.
+        selection: which ones.
+        reason: why, a sentence.
     """
 
     selection: Selection
@@ -32,17 +32,17 @@ class Recommendation:
 
     @property
     def flags(self) -> str:
-        """What train.py takes."""
+        """The flags of train.py for these teachers."""
         assistants = ",".join(self.selection.assistants)
         return f"--teacher={self.selection.teacher}" + (f" --assistants={assistants}" if assistants else "")
 
 
 def recommend(student: str, size_mib: float) -> Recommendation:
-    """The teachers for a student.
+    """Choose the teachers for a student.
 
     Args:
-        student: its name.
-        size_mib: its size, binary weights as bits.
+        student: name of the network.
+        size_mib: its size in MiB, with one bit for each binary weight.
     """
     if student in TABLE_9:
         return Recommendation(TABLE_9[student], f"Table 9 names them for {student}.")
@@ -50,12 +50,12 @@ def recommend(student: str, size_mib: float) -> Recommendation:
         if size_mib <= size:
             return Recommendation(
                 TABLE_9[other],
-                f"{student} has {size_mib:.1f} MiB, no more than {other} with its {size} MiB: Table 9's "
-                f"teachers for {other}, of the lowest knowledge complexity that goes with this capacity.",
+                f"{student} has {size_mib:.1f} MiB, no more than {other} with its {size} MiB: these are the "
+                f"teachers of {other} in Table 9, whose knowledge complexity fits this capacity.",
             )
     largest, size = list(SIZES.items())[-1]
     return Recommendation(
         TABLE_9[largest],
-        f"{student} has {size_mib:.1f} MiB, more than {largest} with its {size} MiB: Table 9's teachers for "
-        f"{largest}, the most accurate ones that it names.",
+        f"{student} has {size_mib:.1f} MiB, more than {largest} with its {size} MiB: these are the teachers "
+        f"of {largest}, the most accurate ones in Table 9.",
     )

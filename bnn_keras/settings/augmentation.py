@@ -23,6 +23,28 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 EVALUATION_SIZE = 224  # pixels: the size of the image that `evaluation_edge` is given for
 LARGEST_HUE = 0.5  # of the colour circle: half of it, either way
 
+
+@dataclasses.dataclass(frozen=True)
+class Standard:
+    """What None stands for in an `Augmentation`.
+
+    The fields are those of the same names there.
+    """
+
+    evaluation_edge: int = EVALUATION_SIZE
+    flip: bool = True
+    interpolation: str = "bilinear"
+    crop_area: tuple[float, ...] = (0.08, 1.0)
+    crop_aspect: tuple[float, ...] = (3 / 4, 4 / 3)
+
+
+# By the kind of data.
+STANDARDS = {
+    "digits": Standard(flip=False),
+    "small": Standard(),
+    "photographs": Standard(evaluation_edge=256),
+}
+
 _AMOUNT = Number(0)
 
 
@@ -33,8 +55,9 @@ class Augmentation:
     None stands for the standard of the kind of data (`STANDARDS`).
 
     Args:
-        crop_area: least and largest share of the image that a random crop covers. Small images have
-            no such crop: they are padded and cropped. Digits keep their place.
+        crop_area: least and largest share of the image that a random crop covers. With None for both
+            `crop_area` and `crop_aspect`, only photographs are cropped so: small images are padded and
+            cropped, digits keep their place.
         crop_aspect: least and largest width over height of such a crop.
         interpolation: see `bnn_keras.data.augment.crops.resize`.
         evaluation_edge: pixels that the shorter side is resized to before the central 224 pixels are
@@ -107,28 +130,3 @@ class Augmentation:
     def soft_labels(self) -> bool:
         """Whether images are mixed, so that a label is a distribution over the classes."""
         return bool(self.mixup or self.cutmix)
-
-    def for_kind(self, kind: str) -> "Augmentation":
-        """A copy with the standards of a kind of data in place of None.
-
-        Args:
-            kind: a key of `STANDARDS`.
-        """
-        standard = STANDARDS[kind]
-        open_ = [field.name for field in dataclasses.fields(standard) if getattr(self, field.name) is None]
-        return dataclasses.replace(self, **{key: getattr(standard, key) for key in open_})
-
-
-# What None stands for, by the kind of data: digits, small images, photographs. None in a standard: there
-# is no random resized crop.
-STANDARDS = {
-    "digits": Augmentation(interpolation="bilinear", evaluation_edge=EVALUATION_SIZE, flip=False),
-    "small": Augmentation(interpolation="bilinear", evaluation_edge=EVALUATION_SIZE, flip=True),
-    "photographs": Augmentation(
-        crop_area=(0.08, 1.0),
-        crop_aspect=(3 / 4, 4 / 3),
-        interpolation="bilinear",
-        evaluation_edge=256,
-        flip=True,
-    ),
-}

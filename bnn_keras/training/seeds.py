@@ -8,8 +8,9 @@ from pathlib import Path
 
 import tensorflow as tf
 from absl import flags
+from tabulate import tabulate
 
-from bnn_keras import files, text_table
+from bnn_keras import files
 from bnn_keras.errors import UserError
 from bnn_keras.runs import RunFolder, Table
 
@@ -69,7 +70,8 @@ def run(
 
 
 def _report(rows: list[Row], folder: Path) -> None:
-    print(text_table.aligned(COLUMNS, [(str(s), f"{100 * a:.2f} %", str(e)) for s, a, e in rows]))
+    shown = [(seed, f"{100 * accuracy:.2f} %", epoch) for seed, accuracy, epoch in rows]
+    print(tabulate(shown, COLUMNS, disable_numparse=True, colalign=("left", "right", "right")))
     lines = [COLUMNS, *rows]
     files.write_text(folder / TABLE, "".join(",".join(map(str, line)) + "\n" for line in lines))
 

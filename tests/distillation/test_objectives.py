@@ -13,7 +13,7 @@ from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, written_down
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.trainer import Distilled, Objective
 from bnn_keras.errors import UserError
-from bnn_keras.papers.complexity import knowledge_complexity
+from bnn_keras.papers.teachers import knowledge_complexity
 from bnn_keras.training import objective
 
 BATCH, FEATURES, CLASSES = 6, 5, 4

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 import zoo
-from bnn_keras import accounting, text_table
+from bnn_keras import accounting
 from bnn_keras.cli import tables
 from bnn_keras.errors import UserError
-from bnn_keras.papers import comparison, published
-from bnn_keras.papers import measures as comparison_measures
-from bnn_keras.papers import picture as comparison_picture
-from bnn_keras.papers import text as comparison_report
+from bnn_keras.papers import comparison, picture, published, text
+from bnn_keras.papers.measures import METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 RUNS = published.runs()["runs"]
@@ -112,8 +110,8 @@ def test_an_unpublished_run_is_refused(ask):
     ("printed", "ours", "verdict"),
     [
         ("2.08", 2.0813, "equal"),
-        ("2.08", 2.0851, "cut"),
-        ("1.35", 1.3588, "cut"),
+        ("2.08", 2.0851, "truncated"),
+        ("1.35", 1.3588, "truncated"),
         ("1.35", 1.3449, "differs"),
         ("1.35", 1.3601, "differs"),
         ("~4", 4.03, "equal"),
@@ -157,24 +155,26 @@ def test_parts_of_a_network():
     assert share == 100 * profile.flops / profile.ops
 
 
-def block(line):
-    """The Markdown rows of one network."""
-    rows = comparison_report.rows(comparison.Table("", "", "", (line,)))
-    headings, left = comparison_report.HEADINGS, comparison_report.LEFT
-    return text_table.markdown(headings, rows, left).split("\n", 2)[2]
+def on_the_page(table):
+    """The rows of a table on the page, below its headings and the rule."""
+    section = PAGE.read_text(encoding="utf-8").partition(f"## {table.name}: {table.title}\n")[2]
+    section = section.partition("\n## ")[0]
+    assert f"\nPublished in: {table.source}\n" in section
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line[1:-1].split(" | ")] for line in lines[2:]]
 
 
 def test_the_page_has_what_the_cheap_networks_give(cheap):
     """The full page is made again in the large tests; here the rows that cost seconds."""
-    page = PAGE.read_text(encoding="utf-8")
     for table in cheap:
-        section = page.partition(f"## {table.name}: {table.title}\n")[2].partition("\n## ")[0]
-        assert f"\nPublished in: {table.source}\n" in section
+        shown = on_the_page(table)
+        assert [row[0] for row in shown if row[0]] == [line.label for line in table.lines]
         for line in table.lines:
-            assert f"| {line.label} | " in section
             if line.model is None or line.model in CHEAP:
-                assert block(line) in section
-    assert comparison_report.INTRODUCTION in page
+                for row in text.rows(comparison.Table("", "", "", (line,))):
+                    assert row in shown
+    page = PAGE.read_text(encoding="utf-8")
+    assert text.INTRODUCTION in page
     for paper in published.papers():
         assert all(f"\n- {sentence}\n" in page for sentence in paper["misprints"])
 
@@ -182,7 +182,7 @@ def test_the_page_has_what_the_cheap_networks_give(cheap):
 @pytest.mark.large
 def test_the_page_is_not_stale_and_every_deviation_is_explained():
     found = comparison.compare(count, zoo.list_models())
-    assert comparison_report.markdown(found) == PAGE.read_text(encoding="utf-8")
+    assert text.as_markdown(found) == PAGE.read_text(encoding="utf-8")
     for table in found:
         for line in table.lines:
             for figure in line.figures:
@@ -191,14 +191,14 @@ def test_the_page_is_not_stale_and_every_deviation_is_explained():
 
 def test_no_deviation_without_a_remark_on_the_page():
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-    remarks = [row.rstrip(" |").split(" | ")[-1] for row in rows]
+    remarks = [row.rstrip(" |").split(" | ")[-1].strip() for row in rows]
     assert len(rows) > 150
     assert not [remark for remark in remarks if remark == "differs"]
     assert sum(remark.startswith("differs: ") for remark in remarks) > 10
 
 
 def test_json_holds_the_unrounded_numbers(cheap):
-    found = json.loads(comparison_report.as_json(cheap))
+    found = json.loads(text.as_json(cheap))
     table = {table["name"]: table for table in found["tables"]}["MeliusNet, Table 1"]
     figure = table["lines"][0]["figures"][2]
     assert figure == {
@@ -209,10 +209,10 @@ def test_json_holds_the_unrounded_numbers(cheap):
 
 
 def test_the_picture_has_our_operations_and_published_ones(cheap):
-    found = comparison_picture.points(cheap, "ops")
+    found = picture.find_points(cheap, "ops")
     assert found["GroupNet18, (1/1) x 5"] == (2.68, 67.0, False)
     assert found["meliusnet22"] == (counted("meliusnet22", "grouped").ops / 1e8, 63.62, True)
-    assert comparison_picture.draw(cheap).startswith(b"\x89PNG")
+    assert picture.draw(cheap).startswith(b"\x89PNG")
 
 
 @pytest.fixture
@@ -221,14 +221,14 @@ def quick(monkeypatch):
 
 
 def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_path):
-    for form, start in (("text", "Ours are"), ("markdown", "# Published"), ("json", "{")):
+    for form, start in (("text", "The column"), ("markdown", "# Published"), ("json", "{")):
         assert tables.main(["tables", *DEFAULTS, "--only=MeliusNet, Table 4", f"--format={form}"]) == 0
         printed = capsys.readouterr().out
         assert printed.startswith(start) and "GroupNet34" in printed and "XNOR-Net" not in printed
-    page, picture = tmp_path / "page.txt", tmp_path / "picture.png"
-    assert tables.main(["tables", *DEFAULTS, f"--output={page}", f"--picture={picture}"]) == 0
+    page, png = tmp_path / "page.txt", tmp_path / "picture.png"
+    assert tables.main(["tables", *DEFAULTS, f"--output={page}", f"--picture={png}"]) == 0
     assert "XNOR-Net" in page.read_text() and not capsys.readouterr().out
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert png.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -285,10 +285,8 @@ def test_quantized_sizes_and_unused_slopes_count_the_kernels_and_plain_modules()
     )
     others = 3 * 3 * 3 * 16 + 32 * 10
     mib = profile.size_mib - (squeeze * 28 + others * 24) / 8 / 2**20
-    assert comparison_measures.METRICS["size_quantized"].of(profile) == pytest.approx(mib)
+    assert METRICS["size_quantized"].value_of(profile) == pytest.approx(mib)
     # The stem, block 1's 3x3 and its two 1x1, block 2's 1x1; block 2's 3x3 has the attention.
     unused = 16 + 16 + 2 * 16 + 32
-    assert comparison_measures.METRICS["size_stored"].of(profile) == pytest.approx(
-        profile.size_mib + unused * 4 / 2**20
-    )
+    assert METRICS["size_stored"].value_of(profile) == pytest.approx(profile.size_mib + unused * 4 / 2**20)
     tf.keras.backend.clear_session()

@@ -8,7 +8,7 @@ import tensorflow as tf
 from bnn_keras.cli import teachers
 from bnn_keras.papers import recommendation
 from bnn_keras.papers import teachers as published
-from bnn_keras.papers.complexity import knowledge_complexity
+from bnn_keras.papers.teachers import knowledge_complexity
 from tests.distillation.test_runs import tiny
 
 # Trainable parameters: ours and keras.applications', whose ResNets have biases in their convolutions.
@@ -61,11 +61,12 @@ def counted(monkeypatch):
 
 def test_the_list_in_its_forms(counted, capsys):
     text = run(capsys)
-    assert "efficientnetb0     5,288,548  counted" in text and "0.893    0.893" in text
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("efficientnetb0")]
+    assert row == ["efficientnetb0", "5,288,548", "counted", "77.53", "%", "0.893", "0.893", "71.32", "%"]
     assert "published, torchvision's documentation" in text and "equation 3" in text
     assert "resnet34: 1.48761, where the paper prints 1.487." in text and text.count("where the paper") == 1
     markdown = run(capsys, "--format=markdown").splitlines()
-    assert markdown[0].startswith("| teacher |") and len([line for line in markdown if "|" in line]) == 12
+    assert markdown[0].startswith("| teacher ") and len([line for line in markdown if "|" in line]) == 12
     rows = json.loads(run(capsys, "--format=json"))
     assert [row["name"] for row in rows] == list(COUNTED)
     assert all(round(row["complexity"], 3) == row["printed"] for row in rows[1:])

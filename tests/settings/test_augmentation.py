@@ -1,6 +1,5 @@
 """The settings of augmentation: which values are refused, and what timm's notation means."""
 
-import dataclasses
 import subprocess
 import sys
 
@@ -8,7 +7,7 @@ import pytest
 
 import train
 from bnn_keras.errors import UserError
-from bnn_keras.settings.augmentation import STANDARDS, Augmentation
+from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.rand_augment import RandAugment
 from bnn_keras.settings.recipe import Recipe
 
@@ -19,17 +18,8 @@ def test_a_recipe_is_an_augmentation_and_the_rest():
     own = {"color_jitter": [0.4, 0.4, 0.4, 0.2], "repeats": 2}  # a list, as TOML gives it
     recipe = Recipe(epochs=1, batch_size=2, optimizer="sgd", learning_rate=0.1, **own)
     assert type(recipe.augmentation) is Augmentation
-    assert hash(recipe.augmentation) == hash(Augmentation(**own)) and recipe.augmentation == Augmentation(
-        **own
-    )
-
-
-def test_standards_stand_for_none_alone():
-    for kind, standard in STANDARDS.items():
-        assert Augmentation().for_kind(kind) == standard
-        given = Augmentation(flip=not standard.flip, evaluation_edge=235, mixup=0.5)
-        changed = dataclasses.replace(standard, flip=not standard.flip, evaluation_edge=235, mixup=0.5)
-        assert given.for_kind(kind) == changed
+    assert recipe.augmentation == Augmentation(**own)
+    assert hash(recipe.augmentation) == hash(Augmentation(**own))
 
 
 def test_settings_do_not_import_tensorflow():

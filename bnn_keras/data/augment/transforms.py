@@ -31,9 +31,10 @@ def evaluation_transform(
     Returns:
         A function of the contents of a file (or pixels) that gives float32, [size, size, 3].
     """
-    settings = augmentation.for_kind(kind)
-    shorter = round(size * settings.evaluation_edge / EVALUATION_SIZE)
-    return lambda contents: crops.centre(images.pixels(contents), shorter, size, settings.interpolation)
+    standard = STANDARDS[kind]
+    shorter = round(size * (augmentation.evaluation_edge or standard.evaluation_edge) / EVALUATION_SIZE)
+    interpolation = augmentation.interpolation or standard.interpolation
+    return lambda contents: crops.centre(images.pixels(contents), shorter, size, interpolation)
 
 
 # Kept, since every epoch asks for it and tracing takes a second.
@@ -54,8 +55,7 @@ def training_transform(
         A function of the contents of a file (or pixels) and a seed, int64 [2], that gives float32,
         [size, size, 3].
     """
-    settings = augmentation.for_kind(kind)
-    crop, changes = _crop(settings, kind, size, mean, all_jpeg), _changes(settings, mean)
+    crop, changes = _crop(augmentation, kind, size, mean, all_jpeg), _changes(augmentation, mean)
 
     def transform(contents: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         image = crop(contents, seed)
@@ -64,46 +64,48 @@ def training_transform(
             for i, change in enumerate(changes):
                 image = change(image, tf.random.experimental.stateless_fold_in(seed, i))
             image = tf.cast(image, tf.float32)
-        if settings.lighting:
+        if augmentation.lighting:
             other_seed = tf.random.experimental.stateless_fold_in(seed, len(changes))
-            image = jitter.lighting(image, other_seed, settings.lighting)
+            image = jitter.lighting(image, other_seed, augmentation.lighting)
         return image
 
     return tf.function(transform, autograph=False)
 
 
-def _crop(settings: Augmentation, kind: str, size: int, mean: Sequence[float], all_jpeg: bool) -> Change:
+def _crop(augmentation: Augmentation, kind: str, size: int, mean: Sequence[float], all_jpeg: bool) -> Change:
     """The function that decodes an image and gives it its size, float32."""
-    if settings.crop_area or settings.crop_aspect:
-        photographs = STANDARDS["photographs"]
+    standard = STANDARDS[kind]
+    interpolation = augmentation.interpolation or standard.interpolation
+    flip = standard.flip if augmentation.flip is None else augmentation.flip
+    if kind == "photographs" or augmentation.crop_area or augmentation.crop_aspect:
         return partial(
             crops.random_resized_crop,
             size=size,
-            area=settings.crop_area or photographs.crop_area,
-            aspect=settings.crop_aspect or photographs.crop_aspect,
-            interpolation=settings.interpolation,
-            flip=settings.flip,
+            area=augmentation.crop_area or standard.crop_area,
+            aspect=augmentation.crop_aspect or standard.crop_aspect,
+            interpolation=interpolation,
+            flip=flip,
             all_jpeg=all_jpeg,
         )
 
     def whole(contents: tf.Tensor) -> tf.Tensor:
-        return crops.centre(images.pixels(contents), size, size, settings.interpolation)
+        return crops.centre(images.pixels(contents), size, size, interpolation)
 
     if kind == "small":
-        return lambda contents, seed: crops.pad_and_crop(whole(contents), seed, mean, settings.flip)
-    if settings.flip:
+        return lambda contents, seed: crops.pad_and_crop(whole(contents), seed, mean, flip)
+    if flip:
         return lambda contents, seed: crops.maybe_flip(whole(contents), tf.random.stateless_uniform([], seed))
     return lambda contents, seed: whole(contents)
 
 
-def _changes(settings: Augmentation, mean: Sequence[float]) -> list[Change]:
+def _changes(augmentation: Augmentation, mean: Sequence[float]) -> list[Change]:
     """What is done to the resized image of bytes, in timm's order."""
     changes: list[Change] = []
-    if settings.policy:
+    if augmentation.policy:
         fill = [round(channel) for channel in mean]
-        changes.append(partial(rand_augment, policy=settings.policy, fill=fill))
-    if settings.color_jitter and any(settings.color_jitter):
-        changes.append(partial(jitter.color_jitter, ranges=settings.color_jitter))
-    if settings.hsv_jitter and any(settings.hsv_jitter):
-        changes.append(partial(jitter.hsv_jitter, ranges=settings.hsv_jitter))
+        changes.append(partial(rand_augment, policy=augmentation.policy, fill=fill))
+    if augmentation.color_jitter and any(augmentation.color_jitter):
+        changes.append(partial(jitter.color_jitter, ranges=augmentation.color_jitter))
+    if augmentation.hsv_jitter and any(augmentation.hsv_jitter):
+        changes.append(partial(jitter.hsv_jitter, ranges=augmentation.hsv_jitter))
     return changes

@@ -1,7 +1,7 @@
 """What the papers and their authors' logs print: figures only, each with its source.
 
-The data files beside this module hold facts; a file `PAPER.json` is one paper's tables, with every
-figure as it is printed, because its digits say how exactly it is known.
+A file `PAPER.json` beside this module holds the tables of a paper. Every figure there is text, as it is
+printed, because its digits say how exactly it is known.
 """
 
 import csv
@@ -13,14 +13,15 @@ import numpy as np
 
 from bnn_keras.errors import UserError
 
+FOLDER = resources.files(__name__)
 RUNS = "runs.json"
 CURVES = "curves.csv"
 
 
 @functools.cache
 def papers() -> tuple[dict, ...]:
-    """Every paper's tables: "paper", "reference", "tables" and "misprints"."""
-    files = sorted(file.name for file in _folder().iterdir() if file.name.endswith(".json"))
+    """What each paper prints: "paper", "reference", "tables" and "misprints"."""
+    files = sorted(file.name for file in FOLDER.iterdir() if file.name.endswith(".json"))
     return tuple(_json(name) for name in files if name != RUNS)
 
 
@@ -31,7 +32,10 @@ def runs() -> dict:
 
 
 def run(model: str, stem: str = "grouped") -> dict:
-    """The settings and results of the authors' own run of a network.
+    """The settings and results of the authors' run of a network.
+
+    Args:
+        model, stem: as `zoo.build` takes them.
 
     Raises:
         UserError: there is no such run.
@@ -43,14 +47,14 @@ def run(model: str, stem: str = "grouped") -> dict:
 
 
 def curve(model: str, stem: str = "grouped") -> dict[str, np.ndarray]:
-    """The authors' own run of a network on ImageNet, to draw one's own beside it.
+    """The course of the authors' run of a network on ImageNet, for comparison with one's own.
 
     Args:
         model, stem: as `zoo.build` takes them.
 
     Returns:
-        "epoch" (from 1), "learning_rate", "train_top1", "train_top5", "val_top1" and "val_top5"
-        (fractions), an array each with a value an epoch.
+        An array with one value an epoch for each of "epoch" (from 1), "learning_rate", and, as
+        fractions, "train_top1", "train_top5", "val_top1" and "val_top5".
 
     Raises:
         UserError: there is no such run.
@@ -69,7 +73,7 @@ def curves() -> list[tuple[str, str]]:
 
 @functools.cache
 def _curves() -> dict[tuple[str, str], list[dict[str, str]]]:
-    text = _folder().joinpath(CURVES).read_text(encoding="utf-8")
+    text = FOLDER.joinpath(CURVES).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     found: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in csv.DictReader(lines):
@@ -79,12 +83,8 @@ def _curves() -> dict[tuple[str, str], list[dict[str, str]]]:
 
 def _no_run(model: str, stem: str) -> UserError:
     known = ", ".join("/".join(key) for key in curves())
-    return UserError(f"No run of {model!r} with the stem {stem!r} was published; there are: {known}.")
-
-
-def _folder():
-    return resources.files(__name__)
+    return UserError(f"No run of {model!r} with the stem {stem!r} was published; valid: {known}.")
 
 
 def _json(name: str) -> dict:
-    return json.loads(_folder().joinpath(name).read_text(encoding="utf-8"))
+    return json.loads(FOLDER.joinpath(name).read_text(encoding="utf-8"))
