@@ -1,4 +1,4 @@
-"""The tables of a run: history.csv, flips.csv."""
+"""The tables of a run: history.csv and flips.csv."""
 
 import csv
 import io
@@ -7,20 +7,19 @@ from pathlib import Path
 
 from bnn_keras import files
 
-# The columns of flips.csv: percentiles of flips over the weights of a kernel.
-PERCENTILES = (50, 75, 90, 95, 99, 100)
+PERCENTILES = (50, 75, 90, 95, 99, 100)  # of the flips of a weight, over the weights of a kernel
 FLIP_COLUMNS = ("epoch", "kernel", "weights", "mean", "stable", *(f"p{p}" for p in PERCENTILES))
 
 
 class Table:
-    """A CSV file that is written whole at every change.
+    """A CSV file that is rewritten at every change.
 
     Args:
-        path: of the file; rows that are already there are read.
-        columns: in order; the first is "epoch", counted from 1.
+        path: of the file, whose rows are read if it exists.
+        columns: their names in order; the first is "epoch", counted from 1.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]):
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path, self.columns = path, tuple(columns)
         self.rows: list[dict] = []
         if path.is_file():
@@ -28,7 +27,7 @@ class Table:
                 self.rows = list(csv.DictReader(file))
 
     def cut(self, epochs: int) -> None:
-        """Forget the rows behind so many epochs."""
+        """Remove the rows after this number of epochs."""
         self.rows = [row for row in self.rows if int(row["epoch"]) <= epochs]
         self._write()
 
@@ -38,7 +37,7 @@ class Table:
         self._write()
 
     def column(self, name: str) -> list[float]:
-        """A column of numbers."""
+        """The numbers in a column."""
         return [float(row[name]) for row in self.rows]
 
     def _write(self) -> None:

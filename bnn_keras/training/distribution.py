@@ -1,8 +1,10 @@
-"""One device or many: the strategy, what each worker reads, and which of them writes."""
+"""Training on one or several devices: the strategy, what each worker reads, and which one writes."""
 
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 from absl import flags
 
+from bnn_keras import files
 from bnn_keras.errors import UserError, one_of
 
 STRATEGIES = ("none", "mirrored", "multiworker")
@@ -28,15 +31,15 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def strategy(name: str | None) -> tf.distribute.Strategy:
-    """The strategy in whose scope a network is built; to be called before any TensorFlow operation.
+    """The strategy in whose scope a network is built; call it before any TensorFlow operation.
 
     Args:
         name: "none" is one device, "mirrored" all GPUs of this machine, "multiworker" the workers
-            that the environment variable TF_CONFIG lists, this process being one of them. None is
-            "multiworker" where that is set, and "none" elsewhere.
+            that the environment variable TF_CONFIG lists, of which this process is one. None means
+            "multiworker" if that variable is set, otherwise "none".
 
     Raises:
-        UserError: an unknown name, or no cluster in TF_CONFIG.
+        UserError: an unknown name, or a TF_CONFIG that describes no cluster.
     """
     if name is None:
         name = "multiworker" if CLUSTER in os.environ else "none"
@@ -51,7 +54,7 @@ def strategy(name: str | None) -> tf.distribute.Strategy:
 
 
 def _check_cluster(text: str | None) -> None:
-    """Raise UserError for a TF_CONFIG that TensorFlow would take for a cluster of one, or choke on."""
+    """Raise UserError for a TF_CONFIG that TensorFlow would take for a cluster of one, or fail on."""
     try:
         config = json.loads(text or "null")
         task, cluster = config["task"], config["cluster"]
@@ -76,33 +79,41 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 @contextlib.contextmanager
 def place_to_write(strategy: tf.distribute.Strategy, path: Path) -> Iterator[Path]:
-    """`path` for the chief; a place that is forgotten for the others.
+    """Give the chief `path`, and every other worker a temporary folder.
 
-    They must write too: the replicas keep BatchNorm's statistics apart, and whoever reads their mean
-    does so together with all the others.
+    The others must write too: each replica has its own BatchNorm statistics, and reading their mean is
+    an operation that all workers take part in.
     """
     if is_chief(strategy):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="bnn_keras_worker") as folder:
-        yield Path(folder) / path.name
+    # A name of this worker of this run, so that it finds and removes what it left when it was killed.
+    digest = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir(), f"bnn_keras_worker{strategy.cluster_resolver.task_id}-{digest}")
+    with files.writing(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    try:
+        yield folder / path.name
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def synchronize_batch_norm(network: tf.keras.Model) -> None:
-    """Make every BatchNorm take its statistics over the images of all replicas.
+    """Make every BatchNorm compute its statistics over the images of all replicas.
 
-    It is how a network is trained, not what it is: its config and its saved file are the same.
+    This changes only the training: the network's config and its saved file stay the same.
     """
     if network.distribute_strategy.num_replicas_in_sync == 1:
         return
     for layer in network.submodules:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
-            # The fused operation knows nothing of replicas.
+            # The fused operation cannot combine replicas.
             layer.synchronized, layer.fused = True, False
 
 
 def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:
-    """Raise UserError if the replicas cannot share out a batch of so many images."""
+    """Raise UserError unless a batch divides evenly among the replicas."""
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UserError(
@@ -113,11 +124,11 @@ def check_batch(strategy: tf.distribute.Strategy, batch_size: int) -> None:
 def share_out(
     strategy: tf.distribute.Strategy, read: Callable[[tuple[int, int]], tf.data.Dataset]
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """Batches for `fit`: every replica gets its own part, and each worker reads those of its replicas.
+    """Batches for `fit`: each replica gets its own part, and each worker reads the parts of its replicas.
 
     Args:
         strategy: of the network.
-        read: gives the batches of a part (i, n), as `bnn_keras.data.Dataset.train` does.
+        read: returns the batches of part i of n, given as (i, n); see `bnn_keras.data.Dataset.train`.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:

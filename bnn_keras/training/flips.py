@@ -23,18 +23,18 @@ def binary_kernels(model: tf.keras.Model) -> dict[str, tf.Variable]:
 class FlipCounter:
     """Counts, for each binary weight, the batches of an epoch that changed its sign.
 
-    A weight of exactly 0 is +1, as for the quantizer. Signs and counts are bit planes, 64 weights a
-    word: plane k holds bit k of every count, and a batch's flips are added to all 64 counts of a
-    word at once, by carries. That takes less time than a count a weight, as it moves less memory,
-    and the checkpoints stay small.
+    A weight of exactly 0 counts as +1, as for the quantizer. Signs and counts are stored as bit planes
+    with 64 weights in a word: plane k holds bit k of every count, and the flips of a batch are added to
+    the 64 counts of a word at once, as a binary adder does. This moves less memory than one count per
+    weight, so it is faster and the checkpoints are smaller.
 
     Args:
-        model: with any number of binary kernels, also none.
-        batches: of the longest epoch; a count of so many still fits.
+        model: with any number of binary kernels, or none.
+        batches: of the longest epoch, which decides the number of planes.
     """
 
     # Not a tf.Module: it would track the kernels, and a checkpoint must hold them only once.
-    def __init__(self, model: tf.keras.Model, batches: int = 2**31 - 1):
+    def __init__(self, model: tf.keras.Model, batches: int = 2**31 - 1) -> None:
         self._kernels = binary_kernels(model)
         self._signs = tf.Variable(self._words(), trainable=False, name="signs")
         self._planes = [
@@ -44,12 +44,12 @@ class FlipCounter:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """The signs after the last batch and the counts: what the count goes on from."""
+        """The signs after the last batch, and the counts: the whole state."""
         return [self._signs, *self._planes]
 
     @tf.function
     def update(self) -> None:
-        """Compare the signs with those of the last call; to be called behind every batch."""
+        """Count the signs that changed since the last call; to be called after every batch."""
         now = self._words()
         carry = tf.bitwise.bitwise_xor(now, self._signs)
         self._signs.assign(now)
@@ -59,13 +59,13 @@ class FlipCounter:
             carry = tf.bitwise.bitwise_and(before, carry)
 
     def reset(self) -> None:
-        """Begin an epoch, with the weights as they are now."""
+        """Start an epoch with the present weights."""
         self._signs.assign(self._words())
         for plane in self._planes:
             plane.assign(tf.zeros_like(plane))
 
     def counts(self) -> dict[str, np.ndarray]:
-        """The flips of every weight since `reset`, int64 in the kernel's shape, by the layer's name."""
+        """The flips of every weight since `reset`, int64 in the shape of the kernel, by the layer's name."""
         flat = sum(_bits(plane.numpy()).astype(np.int64) << k for k, plane in enumerate(self._planes))
         sizes = [int(np.prod(kernel.shape)) for kernel in self._kernels.values()]
         pieces = np.split(flat, np.cumsum(sizes))
@@ -75,30 +75,34 @@ class FlipCounter:
         }
 
     def rows(self, epoch: int) -> list[dict]:
-        """A row a kernel: flips per weight, the share of weights without one, percentiles."""
+        """A row for each kernel: mean flips of a weight, the share of weights without any, percentiles.
+
+        Args:
+            epoch: written into the rows.
+        """
         return [
             {"epoch": epoch, "kernel": name, **_statistics(counts)} for name, counts in self.counts().items()
         ]
 
     def _words(self) -> tf.Tensor:
-        """The signs of all kernels behind one another, a bit each, int64 [words]."""
+        """The signs of all kernels in sequence, one bit each, int64 [words]."""
         signs = [tf.reshape(kernel >= 0, [-1]) for kernel in self._kernels.values()]
         weights = sum(int(sign.shape[0]) for sign in signs)
         padding = tf.zeros([-weights % BITS], tf.bool)
-        # A word is the sum of eight words of eight bytes 0 or 1, each shifted to a bit of its own.
+        # Eight words whose bytes are 0 or 1 become one: the i-th is shifted by i bits, and they are added.
         octets = tf.reshape(tf.cast(tf.concat([*signs, padding], 0), tf.uint8), [BYTES, -1, BYTES])
         shifts = tf.constant([[1 << bit] for bit in range(8)], tf.int64)
         return tf.reduce_sum(tf.bitcast(octets, tf.int64) * shifts, 0)
 
 
 def _bits(words: np.ndarray) -> np.ndarray:
-    """The inverse of packing: uint8 0 or 1 for each weight, and the padding."""
+    """The inverse of `_words`: uint8 0 or 1 for each weight, then for the padding."""
     octets = words.view(np.uint8)
     return np.concatenate([octets >> bit & 1 for bit in range(8)])
 
 
 def scalars(rows: Sequence[dict]) -> dict[str, float]:
-    """What TensorBoard shows of an epoch's rows: flips/KERNEL/STATISTIC."""
+    """The rows of an epoch as TensorBoard shows them: flips/KERNEL/STATISTIC."""
     shown = FLIP_COLUMNS[FLIP_COLUMNS.index("mean") :]
     return {f"flips/{row['kernel']}/{column}": row[column] for row in rows for column in shown}
 

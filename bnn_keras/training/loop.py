@@ -24,7 +24,7 @@ KEEP_CHECKPOINTS = 2
 class _Position(tf.Module):
     """Where a run is, and the best that it has met."""
 
-    def __init__(self, progressive: int):
+    def __init__(self, progressive: int) -> None:
         super().__init__()
         self.epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
@@ -55,7 +55,7 @@ class Run:
         folder: RunFolder,
         make_trainer: Callable[[tf.keras.Model], tf.keras.Model],
         data_service: str | None = None,
-    ):
+    ) -> None:
         self.network, self.dataset, self.recipe, self.seed = network, dataset, recipe, seed
         self.folder, self.data_service = folder, data_service
         self.steps = dataset.steps_per_epoch(recipe.batch_size)

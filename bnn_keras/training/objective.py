@@ -1,20 +1,23 @@
-"""What training minimises and what is counted, for labels that are classes or shares of classes."""
+"""The loss and the metrics of training, for labels that are classes or distributions over classes."""
+
+from typing import Any
 
 import tensorflow as tf
+from typing_extensions import override
 
-TOP = 5  # classes; with no more than these, top-5 accuracy says nothing
+TOP = 5  # of so many classes or fewer, top-5 accuracy is always 1
 
 
 def smooth(labels: tf.Tensor, classes: int, smoothing: float) -> tf.Tensor:
-    """Take a share of each label and spread it over all classes (Szegedy et al., 2016, section 7).
+    """Label smoothing: spread a share of each label over all classes (Szegedy et al., 2016, section 7).
 
     Args:
-        labels: integers [batch], or shares that sum to 1, [batch, classes].
-        classes: how many there are.
-        smoothing: the share, 0 to 1.
+        labels: integers [batch], or distributions that sum to 1, [batch, classes].
+        classes: number of classes.
+        smoothing: the share, from 0 to 1.
 
     Returns:
-        Shares, float32 [batch, classes].
+        Distributions, float32 [batch, classes].
     """
     if labels.dtype.is_integer:
         labels = tf.one_hot(labels, classes)
@@ -22,36 +25,47 @@ def smooth(labels: tf.Tensor, classes: int, smoothing: float) -> tf.Tensor:
 
 
 class CrossEntropy(tf.keras.losses.Loss):
-    """Cross-entropy of logits with classes, integers [batch, 1], or with shares [batch, classes]."""
+    """Cross-entropy of logits with labels: integers [batch, 1], or distributions [batch, classes]."""
 
-    def __init__(self, name: str = "cross_entropy", **kwargs):
+    def __init__(self, name: str = "cross_entropy", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    @override
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         if y_true.dtype.is_integer:
             return tf.keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
         return tf.keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
 
 
 class Accuracy(tf.keras.metrics.SparseCategoricalAccuracy):
-    """Share of images whose largest logit is that of the label, of a shared label's largest part."""
+    """Share of images whose largest logit is that of the label, or of the largest part of a distribution."""
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    @override
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> tf.Operation:
         return super().update_state(_classes(y_true), y_pred, sample_weight)
 
 
 class TopAccuracy(tf.keras.metrics.SparseTopKCategoricalAccuracy):
-    """Share of images with the label's class among the `TOP` largest logits."""
+    """Share of images whose label is among the `TOP` largest logits."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"k": TOP, "name": f"top{TOP}", **kwargs})
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    @override
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> tf.Operation:
         return super().update_state(_classes(y_true), y_pred, sample_weight)
 
 
 def metrics(classes: int) -> list[tf.keras.metrics.Metric]:
-    """What is counted beside the loss, training and held-out alike."""
+    """The metrics beside the loss, for training and held-out images alike.
+
+    Args:
+        classes: number of classes.
+    """
     return [Accuracy(name="accuracy"), *([TopAccuracy()] if classes > TOP else [])]
 
 

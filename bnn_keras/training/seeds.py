@@ -1,4 +1,4 @@
-"""The same training from several seeds: how far a result is chance."""
+"""The same training with several seeds, which shows how much of a result is chance."""
 
 import gc
 import os
@@ -33,20 +33,20 @@ def run(
     output_dir: str | os.PathLike,
     writes: bool = True,
 ) -> None:
-    """Train once for each seed, one after another, and print and write what they reached.
+    """Train once for each seed, one after another, then print and write the results.
 
-    Each training has a folder of its own in `output_dir`, seed0, seed1, …, and is what it would be
-    without the others: a run that was stopped is resumed, a finished one is not trained again. The
-    table, seeds.csv, has a row a seed, then the mean and the sample deviation.
+    Each training has its own folder in `output_dir` (seed0, seed1, …) and does not depend on the
+    others: a run that was stopped is resumed, a finished one is not trained again. The table seeds.csv
+    has a row for each seed, then the mean and the sample standard deviation.
 
     Args:
-        train: from a seed and a run folder to a finished run.
-        first, count: the seeds first, first + 1, …; None for the first alone, in `output_dir` itself.
-        output_dir: with a count, a folder that is no run folder.
-        writes: whether this process, of several that train together, is the one with the folders.
+        train: trains with a seed, in a run folder.
+        first, count: the seeds first, first + 1, …; without a count, `first` alone in `output_dir` itself.
+        output_dir: with a count, a folder that is not itself a run folder.
+        writes: whether this process, of several that train together, writes the files.
 
     Raises:
-        UserError: too few seeds, or a folder that holds a single run.
+        UserError: a count below 1, or a folder that holds a single run.
     """
     if count is None:
         train(first, Path(output_dir))
@@ -62,7 +62,7 @@ def run(
         train(seed, folder / f"seed{seed}")
         if writes:
             rows.append(_best(seed, RunFolder(folder / f"seed{seed}")))
-        # Keras keeps what it built, and counts its layers, until it is told to forget.
+        # Otherwise Keras keeps the network in memory, and numbers the next one's layers from there.
         tf.keras.backend.clear_session()
         gc.collect()
     if writes:
@@ -83,7 +83,7 @@ def _best(seed: int, folder: RunFolder) -> Row:
 
 
 def _summary(accuracies: list[float]) -> list[Row]:
-    """The mean, and where there is more than one the deviation of the sample (n - 1)."""
+    """The mean, and for more than one seed the sample standard deviation (n - 1)."""
     rows: list[Row] = [("mean", statistics.mean(accuracies), "")]
     if len(accuracies) > 1:
         rows.append(("deviation", statistics.stdev(accuracies), ""))

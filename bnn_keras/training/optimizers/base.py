@@ -1,48 +1,55 @@
-"""What the optimizers of the recipes share: weight decay by role, clipping, numbers once a step."""
+"""What the optimizers share: weight decay by role, clipping, and numbers computed once a step."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
 from bnn_keras.training.optimizers.decay import Decay
+from bnn_keras.training.schedules import Schedule
+
+GradientsAndWeights = Iterable[tuple[tf.Tensor, tf.Variable]]
 
 
 class Optimizer(tf.keras.optimizers.Optimizer):
-    """A step for each weight, behind the clipping of the whole gradient and with the weight's decay.
+    """Clips the whole gradient, applies each weight's decay, and moves each weight by one step.
 
-    Subclasses name their numbers of a step in `STEP_NUMBERS`, compute them in `step_numbers`, make
+    Subclasses name the numbers of a step in `STEP_NUMBERS`, compute them in `step_numbers`, create
     their slots in `make_slots`, and move a weight in `step`.
 
     Args:
         learning_rate: a number or a schedule.
         weight_decay, kernel_weight_decay, decay_groups: see `bnn_keras.training.optimizers.decay.Decay`.
-        clip_norm: the largest norm of all gradients together; None or 0 for any. As in PyTorch's
-            clip_grad_norm_, they are multiplied by clip_norm / (norm + 1e-6) where that is below 1.
+        clip_norm: the largest norm of all gradients together; None or 0 for no limit. As in PyTorch's
+            clip_grad_norm_, they are multiplied by clip_norm / (norm + 1e-6) if that is below 1.
         name: of the optimizer.
         kwargs: for `tf.keras.optimizers.Optimizer`.
     """
 
     STEP_NUMBERS: tuple[str, ...] = ("rate",)
-    # Whether a weight is first shrunk by rate * decay (AdamW), or decay * weight is part of its
-    # gradient, as the derivative of a penalty.
+    # True: a weight is multiplied by 1 - rate * decay before the step (AdamW). False: decay * weight is
+    # added to its gradient, as the derivative of a penalty.
     DECOUPLED = False
 
     def __init__(
         self,
-        learning_rate,
+        learning_rate: float | Schedule,
         weight_decay: float = 0.0,
         kernel_weight_decay: float | None = None,
         decay_groups: str | None = None,
         clip_norm: float | None = None,
         name: str = "optimizer",
-        **kwargs,
-    ):
-        # None: Keras's own decay passes over every weight even where it is 0.
+        **kwargs: Any,
+    ) -> None:
+        # None: Keras's own decay passes over every weight even if it is 0.
         super().__init__(name=name, weight_decay=None, **kwargs)
-        # Keras gives subclasses no other way to a learning rate that may be a schedule.
+        # Keras offers subclasses no other way to set a learning rate that may be a schedule.
         self._learning_rate = self._build_learning_rate(learning_rate)
         self.decay = Decay(weight_decay, kernel_weight_decay, decay_groups)
         self.clip_norm = clip_norm
-        # One number a step, shared by all weights: computed in each update it doubles the graph.
+        # Computed once a step and shared by all weights: computed in each update they double the graph.
         self._numbers = {
             number: tf.Variable(
                 0.0,
@@ -54,16 +61,24 @@ class Optimizer(tf.keras.optimizers.Optimizer):
             for number in self.STEP_NUMBERS
         }
 
-    def build(self, var_list):
+    @override
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
         super().build(var_list)
         if getattr(self, "_built", False):
             return
         self._built = True
-        self._decays = tuple(self.decay.of(variable) for variable in var_list)
+        self._decays = tuple(self.decay.rate_of(variable) for variable in var_list)
         self.make_slots(var_list)
 
-    def apply_gradients(self, grads_and_vars, name=None, skip_gradients_aggregation=False, **kwargs):
-        # Keras's older name of the same switch, which its mixed precision still uses.
+    @override
+    def apply_gradients(
+        self,
+        grads_and_vars: GradientsAndWeights,
+        name: str | None = None,
+        skip_gradients_aggregation: bool = False,
+        **kwargs: Any,
+    ) -> tf.Variable:
+        # The older name of the same switch, which Keras's mixed precision still uses.
         if kwargs.pop("experimental_aggregate_gradients", True) and not skip_gradients_aggregation:
             grads_and_vars = self.aggregate_gradients(grads_and_vars)
         numbers = self.step_numbers(tf.cast(self.iterations + 1, tf.float64), self._rate())
@@ -84,7 +99,7 @@ class Optimizer(tf.keras.optimizers.Optimizer):
         gradients, variables = zip(*grads_and_vars, strict=True)
         halves = [tf.cast(tf.nn.l2_loss(g), tf.float64) for g in gradients]
         factor = self.clip_norm / (tf.sqrt(2 * tf.add_n(halves)) + 1e-6)
-        # Most steps are not clipped: then a pass over the gradients is saved.
+        # Most steps need no clipping: the condition saves them a pass over the gradients.
         clipped = tf.cond(
             factor < 1,
             lambda: [g * tf.cast(factor, g.dtype) for g in gradients],
@@ -93,47 +108,49 @@ class Optimizer(tf.keras.optimizers.Optimizer):
         return list(zip(clipped, variables, strict=True))
 
     def step_numbers(self, t: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The numbers of a step by their names.
+        """The numbers of a step by name.
 
         Args:
-            t: which step this is, counted from 1; float64.
+            t: the number of the step, counted from 1; float64.
             rate: its learning rate, float64.
         """
         return {"rate": rate}
 
-    def number(self, name: str, variable) -> tf.Tensor:
+    def number(self, name: str, variable: tf.Variable) -> tf.Tensor:
         """A number of this step in the precision of a weight."""
         return tf.cast(self._numbers[name], variable.dtype)
 
-    def make_slots(self, var_list) -> None:
-        """Make what is kept for each weight; called once."""
+    def make_slots(self, var_list: Sequence[tf.Variable]) -> None:
+        """Create what is kept for each weight; called once."""
 
-    def update_step(self, gradient, variable):
+    @override
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         index = self._index_dict[self._var_key(variable)]
         decay = self._decays[index]
         if decay and self.DECOUPLED:
-            # 1 - rate * decay is 1 in float32 for BNext's kernels: then a pass over them is saved.
+            # With BNext's kernel decay, 1 - rate * decay is exactly 1 in float32: the pass is saved.
             if decay >= np.finfo(variable.dtype.as_numpy_dtype).epsneg / 2:
                 variable.assign(variable * tf.cast(1 - self._numbers["rate"] * decay, variable.dtype))
         elif decay:
             gradient = gradient + decay * variable
         self.step(gradient, variable, index)
 
-    def step(self, gradient: tf.Tensor, variable, index: int) -> None:
-        """Move a weight against its gradient.
+    def step(self, gradient: tf.Tensor, variable: tf.Variable, index: int) -> None:
+        """Move a weight.
 
         Args:
-            gradient: of the weight, clipped, with its decay if that is not decoupled.
+            gradient: of the weight, clipped, and with its decay unless that is decoupled.
             variable: the weight.
             index: of its slots.
         """
         raise NotImplementedError
 
-    def slots(self, var_list, name: str) -> list[tf.Variable]:
+    def slots(self, var_list: Sequence[tf.Variable], name: str) -> list[tf.Variable]:
         """A variable of zeros for each weight."""
         return [self.add_variable_from_reference(variable, name) for variable in var_list]
 
-    def get_config(self):
+    @override
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "learning_rate": self._serialize_hyperparameter(self._learning_rate),
