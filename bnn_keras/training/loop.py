@@ -1,28 +1,28 @@
-"""The state of a training run: what goes from epoch to epoch, and into its checkpoints."""
+"""A training run, epoch by epoch: its state, its checkpoints, its tables and its models."""
 
-import contextlib
 import functools
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from bnn_keras import files, report
 from bnn_keras.data import Dataset, service
-from bnn_keras.errors import UserError
 from bnn_keras.nn import quantizers
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.runs.table import FLIP_COLUMNS, Table
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import callbacks, distribution, flips, objective, optimizers
-
-KEEP_CHECKPOINTS = 2
+from bnn_keras.training.checkpoints import Checkpoints, remove_partial, tensorflow_errors
 
 
 class _Position(tf.Module):
-    """Where a run is, and the best that it has met."""
+    """How far a run is, and its best result so far.
+
+    Args:
+        progressive: number of progressive quantizers.
+    """
 
     def __init__(self, progressive: int) -> None:
         super().__init__()
@@ -31,17 +31,17 @@ class _Position(tf.Module):
         self.seconds = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self.best_epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.best_accuracy = tf.Variable(-1.0, trainable=False, dtype=tf.float64)
-        # Of each progressive quantizer, at the beginning of the run.
+        # Of each progressive quantizer at the beginning of the run.
         self.temperatures = tf.Variable(tf.ones(progressive), trainable=False)
 
 
 class Run:
-    """A training run, from epoch to epoch.
+    """The state of a training run.
 
     Args:
-        network: what is trained and saved.
+        network: that is trained and saved.
         dataset, recipe, seed: what it is trained on, and how.
-        folder: where this process writes.
+        folder: that this process writes to.
         make_trainer: from the network to the model that is compiled and fitted.
         data_service: HOST:PORT of the tf.data service that decodes the training images.
     """
@@ -62,23 +62,20 @@ class Run:
         self.strategy = network.distribute_strategy
         with self.strategy.scope():
             self.trainer = compiled(make_trainer(network), recipe, self.steps)
-        # Keras makes the metrics' variables with the first batch, and a checkpoint needs them before.
+        # Keras creates the metrics' variables with the first batch; a checkpoint needs them before.
         limit = self.strategy.num_replicas_in_sync
         held_out = self.trainer.evaluate(self._held_out(limit), steps=1, verbose=0, return_dict=True)
         self.progressive = quantizers.progressive(network)
         self.position = _Position(len(self.progressive))
         self.flips = flips.FlipCounter(network, self.steps)
-        self.checkpoints = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                network=network,
-                optimizer=self.trainer.optimizer,
-                metrics=list(self.trainer.metrics),
-                flips=self.flips.variables,
-                position=self.position,
-                extra=getattr(self.trainer, "extra_state", []),
-            ),
-            str(folder.checkpoints),
-            max_to_keep=KEEP_CHECKPOINTS,
+        self.checkpoints = Checkpoints(
+            folder.checkpoints,
+            network=network,
+            optimizer=self.trainer.optimizer,
+            metrics=list(self.trainer.metrics),
+            flips=self.flips.variables,
+            position=self.position,
+            extra=getattr(self.trainer, "extra_state", []),
         )
         columns = ["epoch", *self.settings(), *(m.name for m in self.trainer.metrics)]
         columns += [f"val_{name}" for name in held_out] + ["seconds"]
@@ -87,65 +84,59 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        """Completed epochs."""
+        """Number of completed epochs."""
         return int(self.position.epoch)
 
     @property
     def step(self) -> int:
-        """Completed steps of the epoch that is not."""
+        """Number of completed steps in the current epoch."""
         return int(self.position.step)
 
     @property
     def done(self) -> bool:
+        """Whether all epochs are completed."""
         return self.epoch == self.recipe.all_epochs
 
     def settings(self) -> dict[str, float]:
-        """What the recipe changes from step to step or epoch to epoch, as it is now."""
+        """The present values of what the recipe changes during training."""
         settings = {"learning_rate": float(self.trainer.optimizer.learning_rate.numpy())}
         if self.progressive:
             settings["temperature"] = max(self._temperatures())
         return settings
 
     def begin(self) -> None:
-        """Note what the weights of a new run begin with."""
+        """Record the state of the initial weights; for a run that is not resumed."""
         self.position.temperatures.assign(self._temperatures())
 
     def _temperatures(self) -> list[float]:
         return [float(quantizer.temperature.numpy()) for quantizer in self.progressive]
 
     def resume(self, folder: RunFolder) -> bool:
-        """Go back to the newest checkpoint of a run folder, if there is one."""
-        latest = tf.train.latest_checkpoint(str(folder.checkpoints))
-        if latest is not None:
-            # A truncated one is an IndexError of TensorFlow's reader.
-            with _tensorflow_errors(f"Cannot read checkpoint {latest}", IndexError):
-                self.checkpoints.checkpoint.restore(latest).assert_consumed()
+        """Restore the newest checkpoint of a run folder, and whether there is one.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        remove_partial(self.folder.checkpoints)
+        resumed = self.checkpoints.restore(folder.checkpoints)
+        if resumed:
             print(
                 f"resuming at epoch {self.epoch + 1}, step {self.step} "
                 f"(global step {int(self.trainer.optimizer.iterations.numpy())})"
             )
         for table in (self.history, self.flip_table):
             table.cut(self.epoch)
-        return latest is not None
+        return resumed
 
     def train_epoch(self, checkpoint_steps: int, extra_callbacks: Sequence) -> None:
-        """Train from the position to the end of its epoch, validate, and write it all down."""
-        started, seconds, metrics = time.monotonic(), float(self.position.seconds), []
-        if self.step:
-            metrics = [callbacks.StartMetrics([m.get_weights() for m in self.trainer.metrics])]
-        else:
-            self.flips.reset()
+        """Train from the present position to the end of its epoch, validate, and write the results.
 
-        def after_batch():
-            self.flips.update()
-            self.position.step.assign_add(1)
-            self.position.seconds.assign(seconds + time.monotonic() - started)
-            if self.step % checkpoint_steps == 0 and self.step < self.steps:
-                self.save()
-
-        # Without a decay the temperature stays what it is.
-        decay = self.recipe.temperature_decay or 1.0
-        fitted = self.trainer.fit(
+        Args:
+            checkpoint_steps: steps between two checkpoints.
+            extra_callbacks: Keras callbacks, called after ours.
+        """
+        started = time.monotonic() - float(self.position.seconds)
+        results = self.trainer.fit(
             self._rest_of_epoch(),
             steps_per_epoch=self.steps - self.step,
             validation_data=self._held_out(),
@@ -153,25 +144,40 @@ class Run:
             initial_epoch=self.epoch,
             epochs=self.epoch + 1,
             verbose=0,
-            callbacks=[
-                *metrics,
-                callbacks.StopAtNaN(),
-                callbacks.EveryBatch(after_batch),
-                callbacks.Temperature(self.progressive, self.position.temperatures, decay),
-                callbacks.ProgressBar(self.recipe.all_epochs, self.steps, self.step, self.settings),
-                *extra_callbacks,
-            ],
+            callbacks=[*self._callbacks(started, checkpoint_steps), *extra_callbacks],
         )
-        self._complete_epoch(
-            {name: values[-1] for name, values in fitted.history.items()},
-            seconds + time.monotonic() - started,
-        )
+        last = {name: values[-1] for name, values in results.history.items()}
+        self._complete_epoch(last, time.monotonic() - started)
+
+    def _callbacks(self, started: float, checkpoint_steps: int) -> list[tf.keras.callbacks.Callback]:
+        metrics = []
+        if self.step:
+            metrics = [callbacks.StartMetrics([m.get_weights() for m in self.trainer.metrics])]
+        else:
+            self.flips.reset()
+
+        def after_batch() -> None:
+            self.flips.update()
+            self.position.step.assign_add(1)
+            self.position.seconds.assign(time.monotonic() - started)
+            if self.step % checkpoint_steps == 0 and self.step < self.steps:
+                self.save()
+
+        # Without a decay the temperature stays constant.
+        decay = self.recipe.temperature_decay or 1.0
+        return [
+            *metrics,
+            callbacks.StopAtNaN(),
+            callbacks.EveryBatch(after_batch),
+            callbacks.Temperature(self.progressive, self.position.temperatures, decay),
+            callbacks.ProgressBar(self.recipe.all_epochs, self.steps, self.step, self.settings),
+        ]
 
     def _rest_of_epoch(self) -> tf.data.Dataset:
         smoothing, classes = self.recipe.label_smoothing, len(self.dataset.class_names)
         size, epoch, step = self.recipe.batch_size, self.epoch, self.step
 
-        def read(part):
+        def read(part: tuple[int, int]) -> tf.data.Dataset:
             batches = self.dataset.train(size, epoch, self.seed, skip_batches=step, part=part)
             if not smoothing:
                 return batches
@@ -183,7 +189,7 @@ class Run:
         return distribution.share_out(self.strategy, decoded)
 
     def _held_out(self, limit: int | None = None) -> tf.data.Dataset:
-        def read(part):
+        def read(part: tuple[int, int]) -> tf.data.Dataset:
             return self.dataset.test(self.recipe.batch_size, limit, part)
 
         return distribution.share_out(self.strategy, read)
@@ -200,7 +206,7 @@ class Run:
         self.history.append([{"epoch": epoch, **results, "seconds": round(seconds, 2)}])
         flip_rows = self.flips.rows(epoch)
         self.flip_table.append(flip_rows)
-        with _tensorflow_errors(f"Cannot write {self.folder.tensorboard}"):
+        with tensorflow_errors(f"Cannot write {self.folder.tensorboard}"):
             report.write_scalars(self.folder, epoch, results | flips.scalars(flip_rows))
         if results["val_accuracy"] > float(self.position.best_accuracy):
             self.position.best_accuracy.assign(results["val_accuracy"])
@@ -209,23 +215,26 @@ class Run:
         self.position.epoch.assign(epoch)
         self.position.step.assign(0)
         self.position.seconds.assign(0)
-        # Last: killed before it, the run repeats the epoch and writes the same files again.
+        # Last: a run that is killed before this repeats the epoch and writes the same files again.
         self.save()
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            UserError: a weight is not finite, or the checkpoint cannot be written.
+        """
         self._check_weights()
-        with _tensorflow_errors(f"Cannot write a checkpoint to {self.folder.checkpoints}"):
-            self.checkpoints.save()
+        self.checkpoints.save()
 
     def _check_weights(self) -> None:
-        """Let no weights be saved that are no numbers: gradients may be none where the loss still is one."""
+        """Raise UserError for weights that are not finite: gradients may be so before the loss is."""
         for weight in self.network.weights:
             if weight.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(weight))):
                 raise callbacks.not_a_number(f"{weight.name} is no longer finite", self.trainer.optimizer)
 
     def finish(self) -> str:
-        """Write the last model, the report, and the mark."""
+        """Write the last model, the report, and the mark of a finished run; return what was reached."""
         save_model(self.network, self.folder.last_model)
         sentence = (
             f"reached {100 * float(self.position.best_accuracy):.2f} % on the held-out images in epoch "
@@ -245,33 +254,25 @@ def save_model(network: tf.keras.Model, path: Path) -> None:
 
 
 def plain_trainer(network: tf.keras.Model) -> tf.keras.Model:
-    """A twin: what is compiled is saved with its optimizer, and the network should not be."""
+    """A model with the same layers, compiled in the network's place.
+
+    A compiled network would be saved with its optimizer.
+    """
     return tf.keras.Model(network.inputs, network.outputs)
 
 
 def compiled(trainer: tf.keras.Model, recipe: Recipe, steps: int, jit: bool = False) -> tf.keras.Model:
-    """Give a trainer the recipe's optimizer, the loss and the metrics.
+    """Compile a trainer with the recipe's optimizer, the loss and the metrics.
 
     Args:
-        trainer: to logits.
+        trainer: from images to logits.
         recipe: of the training.
-        steps: of an epoch.
-        jit: compile the steps with XLA.
+        steps: in an epoch.
+        jit: whether the steps are compiled with XLA.
     """
-    optimizer = optimizers.of(recipe, steps)
-    # Otherwise its variables come with the first step, which then is traced twice.
+    optimizer = optimizers.optimizer_of(recipe, steps)
+    # Otherwise the first step creates its variables and is traced twice.
     optimizer.build(trainer.trainable_variables)
     metrics = objective.metrics(trainer.output_shape[-1])
     trainer.compile(optimizer, objective.CrossEntropy(), metrics, jit_compile=jit)
     return trainer
-
-
-@contextlib.contextmanager
-def _tensorflow_errors(what: str, *more: type[Exception]) -> Iterator[None]:
-    """TensorFlow writes some files itself, and has errors of its own for a disk's."""
-    try:
-        yield
-    except (tf.errors.OpError, *more) as error:
-        # Without the names of its operations, and of its temporary files.
-        line = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", str(error).splitlines()[0])
-        raise UserError(f"{what}: {line.split('; ')[-1]}.") from error

@@ -45,7 +45,7 @@ def test_two_steps_with_every_recipe(name):
     tf.keras.utils.set_random_seed(0)
     model = network(progressive=found.temperature_decay is not None)
     digits = data.open("digits", train_examples=16, augmentation=tried.augmentation)
-    optimizer = optimizers.of(tried, digits.steps_per_epoch(8))
+    optimizer = optimizers.optimizer_of(tried, digits.steps_per_epoch(8))
     model.compile(optimizer, objective.CrossEntropy())
     before = [weight.numpy() for weight in model.trainable_weights]
     fitted = model.fit(digits.train(8, epoch=0, seed=0), verbose=0)

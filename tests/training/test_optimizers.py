@@ -219,28 +219,38 @@ def test_unknown_decay_groups_list_the_known():
         optimizers.AdamW(0.1, kernel_weight_decay=0.1, decay_groups="all")
 
 
-def test_bop_is_larqs_on_binary_kernels_and_adam_elsewhere():
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_bop_is_larqs_on_binary_kernels_and_adam_elsewhere(dtype):
+    """From a start with exact zeros of both signs, and with a gradient that is exactly 0."""
+    start = np.where(np.abs(START) < 0.5, [[0.0], [-0.0]], START)
     kernels = [
         lq.quantized_variable.QuantizedVariable.from_variable(
-            tf.Variable(START, dtype=tf.float32), lq.quantizers.NoOp(precision=1)
+            tf.Variable(start, dtype=dtype), lq.quantizers.NoOp(precision=1)
         )
         for _ in range(2)
     ]
-    plain = [tf.Variable(START, dtype=tf.float32) for _ in range(2)]
-    bop = lq.optimizers.Bop(threshold=0.01, gamma=0.05)
+    plain = [tf.Variable(START, dtype=dtype) for _ in range(2)]
+    larqs = lq.optimizers.Bop(threshold=0.01, gamma=0.05)
     adam = optimizers.get("adam", 0.1)
     ours = optimizers.get("bop", 0.1, threshold=0.01, gamma=0.05)
     flips = 0
-    for gradient in GRADIENTS:
-        gradient = tf.constant(gradient, tf.float32)
+    for gradient in [0 * GRADIENTS[0], *GRADIENTS]:
+        gradient = tf.constant(gradient, dtype)
         before = kernels[0].numpy()
         ours.apply_gradients([(gradient, kernels[0]), (gradient, plain[0])])
-        bop.apply_gradients([(gradient, kernels[1])])
+        larqs.apply_gradients([(gradient, kernels[1])])
         adam.apply_gradients([(gradient, plain[1])])
         np.testing.assert_array_equal(kernels[0].numpy(), kernels[1].numpy())
         np.testing.assert_array_equal(plain[0].numpy(), plain[1].numpy())
-        flips += np.sum(np.sign(before) != kernels[0].numpy())
+        flips += np.sum(before == -kernels[0].numpy())
     assert set(kernels[0].numpy().ravel()) == {-1, 1} and flips > 1
+
+
+def test_larqs_bop_cannot_be_combined_with_our_adam():
+    """Why there is a Bop of ours: Larq's pairs it with Keras's legacy optimizers only."""
+    pair = lq.optimizers.Bop.is_binary_variable, lq.optimizers.Bop()
+    with pytest.raises(TypeError, match="Expected `Optimizer` for `default_optimizer`"):
+        lq.optimizers.CaseOptimizer(pair, default_optimizer=optimizers.get("adam", 0.1))
 
 
 SETTINGS = {
@@ -316,7 +326,7 @@ DECAYS = {"weight_decay": 0.1, "kernel_weight_decay": 0.2, "decay_groups": "bina
     ],
 )
 def test_a_recipes_settings_arrive(name, settings, expected):
-    config = optimizers.of(
+    config = optimizers.optimizer_of(
         Recipe(epochs=2, batch_size=1, optimizer=name, learning_rate=0.1, **settings), steps_per_epoch=5
     ).get_config()
     assert {key: config[key] for key in expected} == expected
@@ -334,6 +344,6 @@ def test_the_momentum_of_one_cycle_runs_against_the_rate():
         momentum=0.95,
         cycle_momentum=0.85,
     )
-    optimizer = optimizers.of(one_cycle, 10)
+    optimizer = optimizers.optimizer_of(one_cycle, 10)
     values = [float(optimizer.momentum(step)) for step in (0, 45, 90, 99)]
     np.testing.assert_allclose(values, [0.95, 0.85, 0.95, 0.95], rtol=1e-15)

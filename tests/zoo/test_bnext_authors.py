@@ -104,7 +104,7 @@ def train(case, model, number=4, steps=authors.STEPS):
     """Our training with BNext's recipe on one batch."""
     plain = {"warmup_epochs": 0, "warmup_learning_rate": 0.0, "final_learning_rate": 0.0}
     recipe = recipes.load("bnext").replace(schedule="constant", **plain)
-    optimizer = optimizers.of(recipe, steps_per_epoch=1)
+    optimizer = optimizers.optimizer_of(recipe, steps_per_epoch=1)
     optimizer.build(model.trainable_variables)
     images, labels = authors.images(case, number), authors.labels(case, number)
     loss_of = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
