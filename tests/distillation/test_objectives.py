@@ -1,9 +1,5 @@
 """What is minimised, against plain NumPy and PyTorch in float64, and the trainer that minimises it."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -299,46 +295,6 @@ def test_a_compiled_step_gives_the_same():
         trainer.train_on_batch(tf.constant(inputs), np.zeros(BATCH, int))
         reached.append(network.get_weights()[0])
     np.testing.assert_allclose(*reached, rtol=0, atol=1e-12)
-
-
-TWO_REPLICAS = """
-import bnn_keras, numpy as np, tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
-from bnn_keras import objective
-from bnn_keras.distillation.panel import Panel
-from bnn_keras.distillation.trainer import Distilled, Objective
-from tests.distillation.test_objectives import Linear, example, linear_student
-inputs, weights, logits = example()
-rng = np.random.default_rng(5)
-matrices = [rng.standard_normal((5, 4)) for _ in range(3)]
-def step(strategy):
-    with strategy.scope():
-        network = linear_student(weights)
-        panel = Panel(*[(Linear(m, True)) for m in matrices[:1]], [Linear(m, True) for m in matrices[1:]])
-        trainer = Distilled(network, panel, Objective(label_weight=0.3), 2)
-        trainer.compile(tf.keras.optimizers.SGD(1.0), objective.CrossEntropy())
-    panel.choose(1)
-    batch = tf.data.Dataset.from_tensors((inputs, np.zeros(6, int)))
-    if strategy.num_replicas_in_sync > 1:
-        halves = tf.data.Dataset.from_tensor_slices((inputs, np.zeros(6, int))).batch(3)
-        batch = strategy.distribute_datasets_from_function(lambda _: halves)
-    shown = trainer.fit(batch, steps_per_epoch=1, verbose=0).history
-    return network.get_weights()[0], shown["loss"][0]
-one = step(tf.distribute.get_strategy())
-two = step(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-assert abs(one[1] - two[1]) < 1e-6, (one[1], two[1])
-print("difference", np.abs(one[0] - two[0]).max())
-"""
-
-
-def test_two_replicas_take_the_same_step():
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True, cwd=Path(__file__).parents[2]
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout.split("difference")[1]) < 1e-9
 
 
 def test_written_down_knowledge_comes_with_the_images():

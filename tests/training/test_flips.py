@@ -1,9 +1,5 @@
 """Flips, against a naive count: any shapes, exact zeros, none, distributed."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,7 +10,7 @@ from bnn_keras.training import flips
 
 
 def network(filters=(32, 32), channels=3):
-    """Binary convolutions one behind the other; names of layers have slashes, as in the zoo."""
+    """Binary convolutions in sequence; names of layers have slashes, as in the zoo."""
     x = image = tf.keras.Input((8, 8, channels))
     for i, width in enumerate(filters):
         x = layers.binary_conv(width, 3, name=f"block{i}/conv")(x)
@@ -38,7 +34,7 @@ def moves(kernel, batches, seed=0):
 
 
 def test_counts_equal_a_naive_count_whatever_the_shapes():
-    """5 * 27 and 7 * 45 weights fill no whole word, and the second kernel begins inside of one."""
+    """5 * 27 and 7 * 45 weights do not fill whole words, and the second kernel begins inside a word."""
     model = network((5, 7))
     counter = flips.FlipCounter(model)
     counter.reset()
@@ -118,43 +114,3 @@ def test_a_network_without_binary_weights_has_no_rows():
     counter.reset()
     counter.update()
     assert counter.rows(1) == []
-
-
-# In a process of its own: TensorFlow's devices cannot be changed once they are in use.
-MIRRORED = """
-import sys
-sys.path[:0] = [{tests!r}, {root!r}]
-import bnn_keras
-import numpy as np
-import tensorflow as tf
-import test_flips as t
-from bnn_keras import flips
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-with strategy.scope():
-    model = t.network((5, 7))
-    inside = flips.FlipCounter(model)
-outside = flips.FlipCounter(model)
-name, kernel = list(flips.binary_kernels(model).items())[1]
-for counter in (inside, outside):
-    counter.reset()
-    states = [kernel.numpy()]
-    for state in t.moves(kernel, 5):
-        states.append(state)
-        counter.update()
-    np.testing.assert_array_equal(counter.counts()[name], t.naive(states))
-for variable in inside.variables:
-    first, second = strategy.experimental_local_results(variable)
-    np.testing.assert_array_equal(first, second)
-assert len(strategy.experimental_local_results(kernel)) == 2
-"""
-
-
-def test_two_replicas_hold_the_counts_of_a_naive_count():
-    """Whether the counter is made in the strategy's scope, with its variables mirrored, or outside."""
-    root = Path(__file__).parents[2]
-    code = MIRRORED.format(tests=str(root / "tests"), root=str(root))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

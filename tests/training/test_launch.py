@@ -74,7 +74,7 @@ def test_what_cannot_be_shared_out_is_refused():
 )  # fmt: skip
 def test_a_cluster_that_is_none_is_refused_with_an_example(cluster, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", cluster)
-    with pytest.raises(UserError, match=r"needs TF_CONFIG .* such as \{.*\}; .*bnn_keras.cli.launch"):
+    with pytest.raises(UserError, match=r"needs TF_CONFIG .* such as \{.*\}; .*bnn_keras launch"):
         distribution.strategy(None)
 
 
@@ -281,7 +281,7 @@ def test_a_run_that_reads_through_a_service_has_the_same_weights(service_of_two,
     ("address", "sentence"),
     [
         ("5050", "has an address like HOST:5050. Received: '5050'"),
-        ("localhost:1", "No tf.data service answers at localhost:1: .*bnn_keras.cli.data_service starts one"),
+        ("localhost:1", "No tf.data service answers at localhost:1: .*bnn_keras data-service starts one"),
         ("localhost:99999", "No tf.data service answers at localhost:99999"),
     ],
 )
