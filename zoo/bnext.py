@@ -62,8 +62,12 @@ class Module:
     """
 
     def __init__(
-        self, info_recoupling: bool = True, binary: bool = True, mix_residual: bool = False, **conv_options
-    ):
+        self,
+        info_recoupling: bool = True,
+        binary: bool = True,
+        mix_residual: bool = False,
+        **conv_options: Any,
+    ) -> None:
         self.info_recoupling, self.binary, self.mix_residual = info_recoupling, binary, mix_residual
         self.conv_options = conv_options
 

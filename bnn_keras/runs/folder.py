@@ -1,4 +1,4 @@
-"""The folder of a training run: its files, its settings, and whose run it is."""
+"""The folder of a training run: its files, its settings, and the lock on it."""
 
 import contextlib
 import dataclasses
@@ -50,17 +50,17 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
-        """A row an epoch."""
+        """A row for each epoch."""
         return self.path / "history.csv"
 
     @property
     def flips(self) -> Path:
-        """A row an epoch and binary kernel."""
+        """A row for each epoch and binary kernel."""
         return self.path / "flips.csv"
 
     @property
     def labels(self) -> Path:
-        """The class names, one a line."""
+        """The class names, one in each line."""
         return self.path / "labels.txt"
 
     @property
@@ -80,7 +80,7 @@ class RunFolder:
 
     @property
     def finished(self) -> Path:
-        """There when the run is finished: the sentence that says what was reached."""
+        """The sentence that says what was reached; the file exists once the run is finished."""
         return self.path / "finished.txt"
 
     def read_config(self) -> RunConfig:
@@ -126,7 +126,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process from training in this folder; forget what a killed one left half.
+        """Lock the folder against other training processes, and remove the partial files of a killed one.
 
         Raises:
             UserError: another process is training here.
@@ -142,7 +142,7 @@ class RunFolder:
             yield
 
     def _remove_partial_files(self) -> None:
-        """A killed process leaves what it was writing."""
+        """Remove what a killed process was writing."""
         for entry in self.path.rglob("*"):
             if _is_partial(entry):
                 entry.unlink()

@@ -30,7 +30,7 @@ class Number:
     open_high: bool = False
     whole: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.whole:
             object.__setattr__(self, "high", min(self.high, LARGEST))
 

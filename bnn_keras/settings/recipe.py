@@ -2,6 +2,7 @@
 
 import dataclasses
 import textwrap
+from typing import Any
 
 from absl import flags
 
@@ -52,32 +53,34 @@ _DECAY = Number(0, 1, open_low=True)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe(Augmentation):
-    """Settings of a training run: how images are augmented, and the rest.
+    """The settings of a training: how images are augmented, the optimizer, its learning rate.
 
-    The names of the fields are flags and keys of TOML files too. Every field says what it is and
-    what is valid (`KINDS`). Values are checked when a recipe is made.
+    The names of the fields are also the names of flags and the keys of TOML files. Every field says what
+    it means and what is valid (`KINDS`). Values are checked when a recipe is made.
 
     Raises:
-        UserError: a value of the wrong type or range, or one that the optimizer or the schedule has
-            no use for.
+        UserError: a value of the wrong type or out of range, or one that the optimizer or the schedule does
+            not use.
     """
 
     epochs: int = setting("passes over the training images", _COUNT)
-    batch_size: int = setting("images a step, over all devices", _COUNT)
-    optimizer: str = setting("how the weights are moved", Choice(tuple(OPTIMIZER_KEYS)))
-    learning_rate: float = setting("its peak", _POSITIVE)
+    batch_size: int = setting("images in a step, over all devices", _COUNT)
+    optimizer: str = setting("optimizer of the weights", Choice(tuple(OPTIMIZER_KEYS)))
+    learning_rate: float = setting("peak of the learning rate", _POSITIVE)
 
-    schedule: str = setting("course of the learning rate", Choice(tuple(SCHEDULE_KEYS)), "cosine")
-    warmup_epochs: int = setting("epochs of a linear rise to the peak, part of all", _WHOLE, 0)
-    warmup_learning_rate: float = setting("where the rise starts", _AMOUNT, 0.0)
-    final_learning_rate: float = setting("where a schedule that falls or cycles ends", _AMOUNT, 0.0)
-    milestones: tuple[float, ...] = setting("epochs after which a step comes", Numbers(_POSITIVE), ())
-    milestone_factor: float = setting("of the learning rate at each step", _DECAY, 0.1)
-    restart_epochs: int | None = setting("epochs of one cosine of several", Optional(_COUNT), None)
-    cycle_share: float = setting("of all steps that rise and fall of one cycle take", _DECAY, 0.9)
-    cycle_momentum: float | None = setting("momentum at the peak of one cycle", Optional(_SHARE), None)
+    schedule: str = setting("how the learning rate changes", Choice(tuple(SCHEDULE_KEYS)), "cosine")
+    warmup_epochs: int = setting("epochs of a linear rise to the peak, the first of all epochs", _WHOLE, 0)
+    warmup_learning_rate: float = setting("learning rate at the start of the rise", _AMOUNT, 0.0)
+    final_learning_rate: float = setting("learning rate at the end, for schedules that fall", _AMOUNT, 0.0)
+    milestones: tuple[float, ...] = setting(
+        "epochs after which the learning rate is multiplied", Numbers(_POSITIVE), ()
+    )
+    milestone_factor: float = setting("factor of the learning rate at each milestone", _DECAY, 0.1)
+    restart_epochs: int | None = setting("epochs between restarts of the cosine", Optional(_COUNT), None)
+    cycle_share: float = setting("share of the steps that the cycle takes", _DECAY, 0.9)
+    cycle_momentum: float | None = setting("momentum at the peak of the cycle", Optional(_SHARE), None)
     tail_epochs: int = setting("further epochs at a constant learning rate", _WHOLE, 0)
-    tail_learning_rate: float = setting("of the further epochs", _AMOUNT, 0.0)
+    tail_learning_rate: float = setting("learning rate of the further epochs", _AMOUNT, 0.0)
 
     beta_1: float | None = setting(
         "decay of Adam's mean; the optimizer's own if none", Optional(_SHARE), None
@@ -86,59 +89,61 @@ class Recipe(Augmentation):
         "decay of Adam's variance; the optimizer's own if none", Optional(_SHARE), None
     )
     epsilon: float | None = setting(
-        "beside Adam's root; the optimizer's own if none", Optional(_POSITIVE), None
+        "added to Adam's root; the optimizer's own if none", Optional(_POSITIVE), None
     )
-    momentum: float | None = setting("of SGD; 0.9 if none", Optional(_SHARE), None)
-    nesterov: bool = setting("look ahead by the momentum (SGD)", Switch(), False)
+    momentum: float | None = setting("momentum of SGD; 0.9 if none", Optional(_SHARE), None)
+    nesterov: bool = setting("Nesterov momentum (SGD)", Switch(), False)
     bop_threshold: float | None = setting("mean gradient that flips a weight (Bop)", Optional(_AMOUNT), None)
-    bop_gamma: float | None = setting("weight of a new gradient in Bop's mean", Optional(_DECAY), None)
-    weight_decay: float = setting("of every weight that has no other decay", _AMOUNT, 0.0)
+    bop_gamma: float | None = setting(
+        "weight of a new gradient in the mean gradient (Bop)", Optional(_DECAY), None
+    )
+    weight_decay: float = setting("weight decay of every weight that has no other", _AMOUNT, 0.0)
     kernel_weight_decay: float | None = setting(
-        "of the kernels that decay_groups means", Optional(_AMOUNT), None
+        "weight decay of the kernels that decay_groups names", Optional(_AMOUNT), None
     )
     decay_groups: str | None = setting(
-        "which kernels have their own decay; released: all of rank 4",
+        "kernels with their own decay: all binary ones, or (released) all weights of rank 4",
         Optional(Choice(DECAY_GROUPS)),
         None,
     )
     clip_norm: float | None = setting(
-        "largest norm of the whole gradient; 0 for any", Optional(_AMOUNT), None
+        "largest norm of the whole gradient; 0 for no limit", Optional(_AMOUNT), None
     )
 
-    label_smoothing: float = setting("share of a label spread over all classes", Number(0, 1), 0.0)
+    label_smoothing: float = setting("share of a label that is spread over all classes", Number(0, 1), 0.0)
     temperature_decay: float | None = setting(
-        "factor an epoch of the temperature of progressive kernels", Optional(_DECAY), None
+        "factor of the temperature of progressive kernels in each epoch", Optional(_DECAY), None
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self._check()
 
     @property
     def augmentation(self) -> Augmentation:
-        """How images are augmented, without the rest."""
+        """The part that says how images are augmented."""
         return Augmentation(**{field.name: getattr(self, field.name) for field in _AUGMENTATION})
 
     @property
     def all_epochs(self) -> int:
-        """Epochs with the tail's."""
+        """The number of epochs, those of the tail included."""
         return self.epochs + self.tail_epochs
 
-    def replace(self, **changes) -> "Recipe":
+    def replace(self, **changes: Any) -> "Recipe":
         """A copy with other values."""
         return dataclasses.replace(self, **changes)
 
-    def override(self, **given) -> "Recipe":
+    def override(self, **given: Any) -> "Recipe":
         """A copy with the user's values.
 
-        Another number of epochs stretches what is counted in epochs with it, keeps the share of the
+        Another number of epochs rescales everything that is counted in epochs, keeps the share of the
         training after which kernels are binary, and leaves out the tail. Another optimizer starts from
-        its own settings; another schedule keeps those that it shares.
+        its own settings; another schedule keeps the settings that both have.
         """
         changes: dict = {}
         epochs = given.get("epochs", self.epochs)
         if epochs != self.epochs:
-            changes |= self._stretched(convert_value("epochs", KINDS["epochs"], epochs))
+            changes |= self._rescaled(convert_value("epochs", KINDS["epochs"], epochs))
         if given.get("optimizer", self.optimizer) != self.optimizer:
             changes |= {key: DEFAULTS[key] for key in OPTIMIZER_KEYS[self.optimizer]}
         schedule = given.get("schedule", self.schedule)
@@ -146,22 +151,22 @@ class Recipe(Augmentation):
             changes |= {key: DEFAULTS[key] for key in _unused("schedule", schedule)}
         return self.replace(**{**changes, **given})
 
-    def _stretched(self, epochs: int) -> dict:
+    def _rescaled(self, epochs: int) -> dict:
         ratio = epochs / self.epochs
-        stretched = {
+        rescaled = {
             "epochs": epochs,
             "warmup_epochs": min(round(self.warmup_epochs * ratio), epochs - 1),
             "milestones": tuple(milestone * ratio for milestone in self.milestones),
             "tail_epochs": 0,
         }
         if self.restart_epochs is not None:
-            stretched["restart_epochs"] = max(1, round(self.restart_epochs * ratio))
+            rescaled["restart_epochs"] = max(1, round(self.restart_epochs * ratio))
         if self.temperature_decay is not None:
-            stretched["temperature_decay"] = self.temperature_decay ** (1 / ratio)
-        return stretched
+            rescaled["temperature_decay"] = self.temperature_decay ** (1 / ratio)
+        return rescaled
 
     def scale_learning_rate(self, batch_size: int) -> "Recipe":
-        """A copy with another batch size and every learning rate in proportion to it."""
+        """A copy with another batch size, and all learning rates in proportion to it."""
         ratio = batch_size / self.batch_size
         rates = {key: getattr(self, key) * ratio for key in KINDS if key.endswith("learning_rate")}
         return self.replace(batch_size=batch_size, **rates)
@@ -190,12 +195,12 @@ class Recipe(Augmentation):
         for key in sorted(_unused(choice, name)):
             if getattr(self, key) != DEFAULTS[key]:
                 raise UserError(
-                    f"The {choice} {name} has no use for {key}. Received: {_shown(getattr(self, key))}; "
+                    f"The {choice} {name} does not use {key}. Received: {_shown(getattr(self, key))}; "
                     f"it takes {', '.join(KEYS_OF[choice][name])}."
                 )
 
     def lines(self, width: int = 110) -> list[str]:
-        """The recipe as it is printed: every key that has a value and is of use."""
+        """The recipe as it is printed: every key that has a value and is used."""
         unused = _unused("optimizer", self.optimizer) | _unused("schedule", self.schedule)
         values = {key: getattr(self, key) for key in KINDS if key not in unused}
         text = ", ".join(f"{key}={_shown(value)}" for key, value in values.items() if value is not None)
@@ -205,7 +210,7 @@ class Recipe(Augmentation):
 
 
 _AUGMENTATION = dataclasses.fields(Augmentation)
-# The inherited ones come last, as a reader expects them in help and in print.
+# In help and in print the inherited fields come last.
 FIELDS = dataclasses.fields(Recipe)[len(_AUGMENTATION) :] + _AUGMENTATION
 KINDS: dict[str, Kind] = {field.name: field.metadata["kind"] for field in FIELDS}
 DEFAULTS = {field.name: field.default for field in FIELDS}
@@ -217,7 +222,7 @@ def _unused(choice: str, name: str) -> set[str]:
     return set().union(*KEYS_OF[choice].values()) - set(KEYS_OF[choice][name])
 
 
-def _shown(value) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(_shown, value))
     if isinstance(value, bool):

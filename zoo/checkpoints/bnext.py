@@ -1,4 +1,4 @@
-"""The released BNext checkpoints in our names (https://github.com/hpi-xnor/BNext)."""
+"""The names that the released BNext checkpoints give to our layers (https://github.com/hpi-xnor/BNext)."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import numpy as np
 
 from bnn_keras.weights.torch_names import Naming
 
-# Parts of a module, ours and theirs.
+# Parts of a module: our name, their name.
 PARTS = {
     "bias": "move",
     "conv": "binary_conv",
@@ -25,15 +25,15 @@ PARTS = {
 HEAD = {"head/prelu": "prelu", "head": "fc"}
 STEM = {"stem/conv": "feature.0.conv1", "stem": "feature.0.bn1"}
 RESNET_STEM = {"stem/conv": "conv1", "stem/bn": "bn1", "stem": "bn1"}
-# Every 3x3 module is called so, also the plain ones, but for networks without element-wise attention.
+# Name of every 3x3 module, also of the plain ones; the second in networks without element-wise attention.
 ATTENTION, NO_ATTENTION = "Attention", "FFN_3x3"
-# Stored with every module, used by some of them only.
+# Stored with every module, but used by some of them only.
 SPARE = r"(activation1|norm2)\.\w+"
-# Modules that are plain in the network with element-wise attention, and what no network uses.
+# Modules that are plain in the network with element-wise attention, and weights that no network uses.
 PLAIN = r"feature\.\d*[13579]\.Attention|feature\.\d+\.(FFN_3x3|FFN|FFN_1|FFN_2)|layer\d\.\d\.FFN"
 UNUSED = re.compile(rf"({PLAIN})\.{SPARE}|.*\.binary_activation\.temperature|feature\.0\.prelu\.weight")
 OF_ELM = ("residual_prelu", "elm_bn")
-# Width of the stem and number of features, of the released sizes.
+# The released sizes by the width of the stem and the number of features.
 SIZES = {(32, 14): "bnext_t", (48, 14): "bnext_s", (48, 22): "bnext_m", (64, 30): "bnext_l"}
 EXPANSIONS = (".FFN", ".FFN_1", ".FFN_2")
 
@@ -72,13 +72,13 @@ def _part(module: str, part: str) -> str | None:
 
 
 def evaluated(key: str, array: np.ndarray) -> np.ndarray:
-    """The 1x1 modules, and BNext-18's plain ones, clip their mix in evaluation too."""
+    """The 1x1 modules, and the plain modules of BNext-18, clip their mix in evaluation too."""
     module = key.removesuffix(".scale")
     return np.clip(array, 0, 1) if module != key and module.endswith(EXPANSIONS) else array
 
 
 def identify(state: Mapping[str, np.ndarray]) -> str | None:
-    """The BNext that a state dict is of."""
+    """The BNext that a state dict belongs to."""
     if _is_bnext18(state):
         return "bnext18"
     stem = state.get("feature.0.conv1.weight")

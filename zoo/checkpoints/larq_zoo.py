@@ -1,7 +1,7 @@
-"""larq-zoo's weight files in our names.
+"""The names that larq-zoo's weight files give to our layers.
 
-Its files are Keras 2's older HDF5 form: a group a layer, listed in the attribute `layer_names`. A
-grouped convolution is several layers there and one kernel here.
+The files have the older HDF5 form of Keras 2: a group for each layer, listed in the attribute
+`layer_names`. A grouped convolution is several layers there and one kernel here.
 """
 
 import re
@@ -13,8 +13,8 @@ import numpy as np
 from bnn_keras.errors import UserError
 from zoo.checkpoints import larq_zoo_unnamed
 
-# Pattern of their layer's name, and our layer's; {n} is the n-th number of the pattern plus one. A
-# number called `part` is the group of a grouped convolution.
+# Pattern of their layer's name, and our layer's name, in which {n} stands for the n-th number of the pattern
+# plus one. A number called `part` is the group of a grouped convolution.
 RULES: dict[str, list[tuple[str, str]]] = {
     "meliusnet": [
         (r"stem_s(\d+)_conv", "stem/conv{0}"),
@@ -36,7 +36,7 @@ def read(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
     """The weights of an open file by our layers' names, in the file's order.
 
     Raises:
-        UserError: not a file of larq-zoo's, or of a family that has no rules here.
+        UserError: the file is not of larq-zoo, or of a family that has no rules here.
     """
     theirs = _arrays(file, path)
     unnamed = larq_zoo_unnamed.rename(theirs)
@@ -46,7 +46,7 @@ def read(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
         names = {name: _translate(name, rules) for name in theirs}
         if all(names.values()):
             return _join(theirs, names)
-    # Show the key that the best-fitting family lacks.
+    # Name the first layer that the best-fitting family does not have.
     best = max(RULES.values(), key=lambda rules: sum(_translate(name, rules) is not None for name in theirs))
     unknown = next(name for name in theirs if _translate(name, best) is None)
     raise UserError(

@@ -1,11 +1,11 @@
 """larq-zoo's BinaryDenseNet and ResNetE, whose layers have no names but Keras's own.
 
-`batch_normalization_7` says no more than that it was the eighth BatchNorm built. What it is follows
-from the order and from the binary kernels' shapes.
+The name `batch_normalization_7` says only that this was the eighth BatchNorm built. Its place in the
+network follows from the order of the layers and from the shapes of the binary kernels.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def _in_order(theirs: Mapping[str, Arrays]) -> dict[str, list[Arrays]] | None:
     return {kind: [theirs[name] for _, name in sorted(found)] for kind, found in numbers.items()}
 
 
-def _dense_names(shapes) -> Iterator[tuple[str, str]]:
+def _dense_names(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[str, str]]:
     """Kind and our name of every layer, in the order in which larq-zoo builds BinaryDenseNet."""
     yield from (("conv2d", "stem/conv"), ("batch_normalization", "stem/bn"))
     section, block, expected = 1, 0, shapes[0][2]
@@ -57,8 +57,8 @@ def _dense_names(shapes) -> Iterator[tuple[str, str]]:
     yield "batch_normalization", "head/bn"
 
 
-def _residual_names(shapes) -> Iterator[tuple[str, str]]:
-    """The same of ResNetE."""
+def _residual_names(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[str, str]]:
+    """Kind and our name of every layer, in the order in which larq-zoo builds ResNetE."""
     yield "conv2d", "stem/conv"
     yield from (("batch_normalization", "stem/bn"), ("batch_normalization", "stem_bn"))
     section, unit = 1, 0

@@ -1,4 +1,4 @@
-"""torchvision's residual networks in our names (https://github.com/pytorch/vision, models.resnet)."""
+"""The names that torchvision's residual networks give to our layers (https://github.com/pytorch/vision, models.resnet)."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ PADDING = "stem/pad"  # the layer that tells a network with PyTorch's padding
 
 
 class _Padded(Naming):
-    """Knows only networks that pad as PyTorch does: in others the weights would give other numbers."""
+    """Knows only networks that pad as PyTorch does: in others the same weights give other results."""
 
     def knows(self, model: tf.keras.Model) -> bool:
         return super().knows(model) and any(layer.name == PADDING for layer in model.layers)
@@ -35,7 +35,7 @@ def naming(state: Mapping[str, np.ndarray]) -> Naming:
 
 
 def identify(state: Mapping[str, np.ndarray]) -> str | None:
-    """The residual network that a state dict is of."""
+    """The residual network that a state dict belongs to."""
     if "layer1.0.conv1.weight" not in state or "fc.weight" not in state:
         return None
     blocks = {key.partition(".conv1")[0] for key in state if re.match(r"layer\d\.\d+\.conv1\.", key)}
