@@ -95,14 +95,14 @@ class Recipe(Augmentation):
     nesterov: bool = setting("Nesterov momentum (SGD)", Switch(), False)
     bop_threshold: float | None = setting("mean gradient that flips a weight (Bop)", Optional(_AMOUNT), None)
     bop_gamma: float | None = setting(
-        "weight of a new gradient in the mean gradient (Bop)", Optional(_DECAY), None
+        "weight of a new gradient in Bop's mean gradient", Optional(_DECAY), None
     )
     weight_decay: float = setting("weight decay of every weight that has no other", _AMOUNT, 0.0)
     kernel_weight_decay: float | None = setting(
         "weight decay of the kernels that decay_groups names", Optional(_AMOUNT), None
     )
     decay_groups: str | None = setting(
-        "kernels with their own decay: all binary ones, or (released) all weights of rank 4",
+        "weights with their own decay; released: all of rank 4",
         Optional(Choice(DECAY_GROUPS)),
         None,
     )
@@ -112,7 +112,7 @@ class Recipe(Augmentation):
 
     label_smoothing: float = setting("share of a label that is spread over all classes", Number(0, 1), 0.0)
     temperature_decay: float | None = setting(
-        "factor of the temperature of progressive kernels in each epoch", Optional(_DECAY), None
+        "factor of a progressive kernel's temperature per epoch", Optional(_DECAY), None
     )
 
     def __post_init__(self) -> None:

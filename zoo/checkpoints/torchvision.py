@@ -1,4 +1,7 @@
-"""The names that torchvision's residual networks give to our layers (https://github.com/pytorch/vision, models.resnet)."""
+"""The names that residual networks of torchvision give to our layers.
+
+Source: https://github.com/pytorch/vision, models.resnet.
+"""
 
 import re
 from collections.abc import Mapping
