@@ -79,7 +79,7 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    ("arguments", "message"),
     [
         (["no/such/run"], "No such file or folder: no/such/run"),
         (["setup.cfg"], "valid are a run folder and a .keras file"),
@@ -162,9 +162,14 @@ def test_a_bug_of_ours_shows_its_trace(run_folder, monkeypatch, capsys):
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     (tmp_path / "file.txt").write_text("old")
-    with pytest.raises(RuntimeError), files.replacing(tmp_path / "file.txt") as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def interrupted():
+        with files.replacing(tmp_path / "file.txt") as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file.txt", "old")]
 
 

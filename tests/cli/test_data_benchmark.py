@@ -50,7 +50,7 @@ def test_data_prints_both_throughputs(shared, capsys):
         assert text in out
 
 
-@pytest.mark.parametrize("main, told", [(benchmark.main, "VERB is one of"), (data.main, "--batch_size ")])
+@pytest.mark.parametrize(("main", "told"), [(benchmark.main, "VERB is one of"), (data.main, "--batch_size ")])
 def test_help(main, told, capsys):
     assert main(["benchmark", "--help"]) == 0
     assert told in capsys.readouterr().out

@@ -123,7 +123,7 @@ def test_what_lce_gets_right_passes(body):
     assert sum(op.name == BCONV for op in Flatbuffer(flatbuffer).ops) == len(report.layers)
 
 
-@pytest.mark.parametrize("body, cause", TRAPS.values(), ids=TRAPS)
+@pytest.mark.parametrize(("body", "cause"), TRAPS.values(), ids=TRAPS)
 def test_every_silent_trap_is_refused_with_its_cause(body, cause):
     with pytest.raises(UserError, match=cause):
         deploy.convert(network_around(body), images())

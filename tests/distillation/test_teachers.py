@@ -165,8 +165,9 @@ def test_a_torch_file_as_a_teacher(tmp_path):
     np.testing.assert_allclose(teacher(tf.constant(picture(), tf.float32))[0][0], GOLDEN, atol=1e-3)
 
 
-def test_a_file_of_keras_applications(tmp_path, name="mobilenet_v2"):
-    """It sees the images of the student, in [0, 255], behind its own preprocessing."""
+def test_a_file_of_keras_applications(tmp_path):
+    """It sees the images of the student, in [0, 255], after its own preprocessing."""
+    name = "mobilenet_v2"
     module, constructor = applications._modules()[applications._key(name)]
     own = constructor(weights=None, classifier_activation=None)
     own.save_weights(tmp_path / "own.h5")

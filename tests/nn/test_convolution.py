@@ -21,7 +21,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("height, width, edge, stride", SHAPES)
+@pytest.mark.parametrize(("height", "width", "edge", "stride"), SHAPES)
 def test_the_product_is_the_convolution(height, width, edge, stride):
     random = np.random.default_rng(0)
     images, kernel = (

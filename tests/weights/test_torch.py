@@ -107,11 +107,11 @@ def reshape(state):
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
-    (
+    [
         (remove, "lacks the key 'feature.2.FFN.norm1.running_mean' of bnext_t"),
         (add, "has the key 'feature.1.extra.weight', which bnext_t does not"),
         (reshape, "at the key 'feature.2.Attention.scale': it holds (1, 8, 1, 1), needed is (1, 32, 1, 1)"),
-    ),
+    ],
 )
 def test_the_first_key_that_does_not_fit_is_named_and_nothing_changes(
     torch, model, tmp_path, damage, sentence
@@ -128,7 +128,7 @@ def test_the_first_key_that_does_not_fit_is_named_and_nothing_changes(
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ("bnext_t", "bnext_s", "bnext_m", "bnext_l"))
+@pytest.mark.parametrize("name", ["bnext_t", "bnext_s", "bnext_m", "bnext_l"])
 def test_the_released_sizes_are_recognised(name):
     widths = zoo.bnext.VARIANTS[name]["widths"]
     state = {f"feature.{i}.x": np.zeros(1) for i in range(len(widths))}
@@ -150,7 +150,7 @@ def test_another_papers_checkpoint_is_named(torch, tmp_path):
         weights.load(small(), path)
 
 
-@pytest.mark.parametrize("elm", (True, False))
+@pytest.mark.parametrize("elm", [True, False])
 def test_a_network_without_element_wise_attention_does_not_take_one_with_it(torch, model, tmp_path, elm):
     state = state_of(model)
     state["feature.2.Attention.activation1.weight"] = np.zeros(32)
@@ -195,7 +195,7 @@ class Code:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize("how", ("torch", "pickle"))
+@pytest.mark.parametrize("how", ["torch", "pickle"])
 def test_a_pickle_that_holds_code_is_refused_and_not_run(torch, tmp_path, how):
     path, made = tmp_path / "c.pth.tar", tmp_path / "made"
     if how == "torch":

@@ -59,8 +59,8 @@ def test_counts_are_those_of_the_code(name):
     tf.keras.backend.clear_session()
 
 
-@pytest.mark.parametrize("elm", (True, False))
-@pytest.mark.parametrize("recoupling", (True, False))
+@pytest.mark.parametrize("elm", [True, False])
+@pytest.mark.parametrize("recoupling", [True, False])
 def test_the_switches_of_table_4_take_out_just_their_layers(elm, recoupling):
     model = small(elm_attention=elm, info_recoupling=recoupling)
     names = [layer.name for layer in model.layers]
@@ -88,10 +88,10 @@ def _mean_of_the_mix(monkeypatch):
     monkeypatch.setattr(bnext, "_pooled", lambda x, s, name: x if s == 1 else average_pool(x, f"{name}/p"))
 
 
-@pytest.mark.parametrize("size", (32, 40))  # 40 gives maps of odd edge, 5 and 3
+@pytest.mark.parametrize("size", [32, 40])  # 40 gives maps of odd edge, 5 and 3
 @pytest.mark.parametrize(
     ("name", "settings"),
-    (("bnext_t", {"widths": WIDTHS}), ("bnext18", {"widths": (16, 32), "stem": "thumbnail"})),
+    [("bnext_t", {"widths": WIDTHS}), ("bnext18", {"widths": (16, 32), "stem": "thumbnail"})],
 )
 def test_the_mix_of_means_is_the_mean_of_the_mix(monkeypatch, name, settings, size):
     tf.keras.backend.set_floatx("float64")
@@ -129,7 +129,7 @@ def test_its_twin_in_32_bits_has_nothing_binary():
     assert accounting.profile(small(binary=False)).bops == 0
 
 
-@pytest.mark.parametrize("setting", ({"stem": "grouped"}, {"backbone": "vgg"}))
+@pytest.mark.parametrize("setting", [{"stem": "grouped"}, {"backbone": "vgg"}])
 def test_unknown_settings_are_refused(setting):
     ((key, value),) = setting.items()
     with pytest.raises(UserError, match=f"{key}.*{value}"):
@@ -262,12 +262,12 @@ def test_a_file_for_turned_images_is_read_as_one(tmp_path):
 
 @pytest.mark.parametrize(
     ("usual", "settings", "wanted"),
-    (
+    [
         (None, {}, "larq_zoo"),
         (None, {"stem": "thumbnail"}, "bnext_cifar"),
         ("cifar10", {}, "bnext_cifar"),
         ("digits", {"stem": "thumbnail"}, "digits"),
-    ),
+    ],
 )
 def test_images_are_normalised_as_by_the_authors(usual, settings, wanted):
     assert zoo.registry.normalization_of("bnext_t", settings, usual) == wanted
