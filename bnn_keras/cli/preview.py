@@ -54,9 +54,9 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     augmentation = augmentation_flags.given(values, _default(values.recipe))
     dataset = data.open(values.dataset, values.data_dir, values.image_size, augmentation=augmentation)
     if verb == "preview":
-        figure = preview.versions(dataset, values.images, values.epochs, values.seed)
+        figure = preview.draw_epochs(dataset, values.images, values.epochs, values.seed)
     else:
-        figure = preview.operations(
+        figure = preview.draw_operations(
             dataset, augmentation.policy is None or augmentation.policy.increasing, values.seed
         )
     preview.save(figure, output)

@@ -1,4 +1,4 @@
-"""Labelled images for training and evaluation, by the words of --dataset.
+"""Labelled images for training and evaluation, by the names that --dataset takes.
 
 dataset = data.open("cifar10", data_dir="~/tensorflow_datasets")
 model.fit(dataset.train(batch_size=64, epoch=0, seed=1))
@@ -10,19 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.data.augment.transforms import evaluation_transform
-from bnn_keras.data.dataset import Dataset, Source, default_edge
-from bnn_keras.data.sources import catalog, digits, folder
+from bnn_keras.data.dataset import Dataset, default_edge
+from bnn_keras.data.sources.digits import Digits
+from bnn_keras.data.sources.folder import Folder
+from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import Augmentation
 
-__all__ = ["Augmentation", "Dataset", "Source", "names", "open", "read_image"]
+__all__ = ["Augmentation", "Dataset", "Source", "open", "read_image"]
 
 FOLDER = "folder:"
-
-
-def names() -> list[str]:
-    """What `open` takes as a name, in words."""
-    return ["digits", f"{FOLDER}PATH", "any image classification set of TensorFlow Datasets (cifar10, …)"]
 
 
 def open(
@@ -36,38 +33,45 @@ def open(
     """Open a data set; nothing is ever downloaded.
 
     Args:
-        name: "digits" (scikit-learn's), "folder:PATH" (one subfolder a class) or a set of
+        name: "digits" (scikit-learn's), "folder:PATH" (one subfolder for each class) or a set of
             TensorFlow Datasets.
         data_dir: where TensorFlow Datasets keeps its sets; None is its own default.
-        image_size: edge in pixels of the images that come out; None is the kind's own: 32 for
-            digits and small sets (their own edge if that is larger), 224 for photographs.
-        train_examples: train on no more than so many examples, for a quick try.
+        image_size: edge in pixels of the images that come out; None is the default of the kind of data:
+            224 for photographs, 32 for digits and small images (their own edge if that is larger).
+        train_examples: train on at most so many examples, for a quick try.
         strict: refuse a folder with broken images instead of leaving them out.
-        augmentation: how images are made; None is the standard of the set's kind.
+        augmentation: how images are made; None is the standard of the kind of data.
 
     Raises:
         UserError: the set is unknown, absent or not for classification, or a setting does not fit.
     """
     if image_size is not None and image_size < 1:
         raise UserError(f"image_size is the edge of an image in pixels, at least 1. Received: {image_size}.")
-    if name == "digits":
-        source: Source = digits.Digits(train_examples)
-    elif name.startswith(FOLDER):
-        source = folder.Folder(name.removeprefix(FOLDER), train_examples, strict)
-    else:
-        source = catalog.Catalog(name, data_dir, train_examples)
+    source = _source(name, data_dir, train_examples, strict)
     return Dataset(name, source, image_size or default_edge(source), augmentation or Augmentation())
+
+
+def _source(
+    name: str, data_dir: str | os.PathLike | None, train_examples: int | None, strict: bool
+) -> Source:
+    if name == "digits":
+        return Digits(train_examples)
+    if name.startswith(FOLDER):
+        return Folder(name.removeprefix(FOLDER), train_examples, strict)
+    from bnn_keras.data.sources.catalog import Catalog  # TensorFlow Datasets takes a second to import
+
+    return Catalog(name, data_dir, train_examples)
 
 
 def read_image(
     path: str | os.PathLike, kind: str, image_size: int, augmentation: Augmentation | None = None
 ) -> np.ndarray:
-    """One image file as the evaluation of a data set would see it.
+    """Read an image file as the evaluation of a data set would.
 
     Args:
         path: a JPEG, PNG, BMP or GIF file.
         kind: see `Dataset.kind`.
-        image_size: edge in pixels of what comes out.
+        image_size: edge in pixels of the image that comes out.
         augmentation: of the data set; None is the standard of its kind.
 
     Returns:
@@ -78,8 +82,7 @@ def read_image(
     """
     try:
         contents = tf.io.read_file(os.fspath(path))
-        transform = evaluation_transform(augmentation or Augmentation(), kind, image_size)
-        return transform(contents).numpy()
+        return evaluation_transform(augmentation or Augmentation(), kind, image_size)(contents).numpy()
     except tf.errors.InvalidArgumentError:
         raise UserError(f"{path} cannot be decoded: valid are whole JPEG, PNG, BMP and GIF images.") from None
     except tf.errors.OpError as error:

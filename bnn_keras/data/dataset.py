@@ -1,58 +1,26 @@
-"""A data set: epochs of training batches that can be made again from any batch on, and a test set."""
+"""A data set: training epochs that can be made again from any batch on, and a held-out set."""
 
 import dataclasses
-import os
-import sys
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from bnn_keras.data.augment import mixing
 from bnn_keras.data.augment.transforms import evaluation_transform, training_transform
+from bnn_keras.data.sources.images import PARALLEL_CALLS
+from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
 from bnn_keras.nn import normalization
-from bnn_keras.settings.augmentation import Augmentation
+from bnn_keras.settings.augmentation import PHOTOGRAPH_EDGE, Augmentation
 
-PHOTOGRAPH_EDGE = 224
 SMALL_EDGE = 32
-# AUTOTUNE was seen to keep to one core of two for whole epochs. Twice as many as cores,
-# because the results keep their order: those behind a slow image must be able to go on.
-PARALLEL_CALLS = 2 * (os.cpu_count() or 1)
 
-
-class Source(Protocol):
-    """Where examples come from: a cheap order of records, and how one of them is read.
-
-    Attributes:
-        kind: see `Dataset.kind`.
-        edge: of the images as they are, None where it varies.
-        class_names: by label.
-        num_train, num_test: examples.
-        all_jpeg: whether every image file is a JPEG for certain.
-        normalization: see `Dataset.normalization`.
-    """
-
-    kind: str
-    edge: int | None
-    class_names: tuple[str, ...]
-    num_train: int
-    num_test: int
-    all_jpeg: bool
-    normalization: str
-
-    def train(self, random: np.random.Generator) -> tf.data.Dataset:
-        """The records of the training examples in the order that `random` gives."""
-
-    def test(self) -> tf.data.Dataset:
-        """The records of the held-out examples, always in the same order."""
-
-    def read(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The contents of an image file (or pixels), and the label, int64."""
+Part = tuple[int, int]  # (i, n): the i-th of n parts, counted from 0
 
 
 def default_edge(source: Source) -> int:
-    """The image size for a source that nobody chose one for."""
+    """The image size, if the user chooses none."""
     if source.kind == "photographs":
         return PHOTOGRAPH_EDGE
     return max(SMALL_EDGE, source.edge or 0)
@@ -60,7 +28,7 @@ def default_edge(source: Source) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """What `bnn_keras.data.open` gives.
+    """What `bnn_keras.data.open` returns.
 
     Args:
         name: as given to `open`.
@@ -86,12 +54,12 @@ class Dataset:
 
     @property
     def num_train(self) -> int:
-        """Training examples."""
+        """How many training examples there are."""
         return self.source.num_train
 
     @property
     def num_test(self) -> int:
-        """Held-out examples."""
+        """How many held-out examples there are."""
         return self.source.num_test
 
     @property
@@ -110,15 +78,15 @@ class Dataset:
         return self.augmentation.repeats
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Whole batches in the training set.
+        """How many whole batches the training set has.
 
         Raises:
-            UserError: there is none, or repeated images do not fill one.
+            UserError: it has none, or the repeated images do not fill one.
         """
         if not 1 <= batch_size <= self.num_train:
             raise UserError(
-                f"The batch size must be from 1 to {self.num_train}, the training examples of {self.name}. "
-                f"Received: {batch_size}."
+                f"The batch size must be from 1 to {self.num_train}, the number of training examples of "
+                f"{self.name}. Received: {batch_size}."
             )
         if batch_size % self.repeats:
             raise UserError(
@@ -127,18 +95,18 @@ class Dataset:
         return self.num_train // batch_size
 
     def train(
-        self, batch_size: int, epoch: int, seed: int, skip_batches: int = 0, part: tuple[int, int] = (0, 1)
+        self, batch_size: int, epoch: int, seed: int, skip_batches: int = 0, part: Part = (0, 1)
     ) -> tf.data.Dataset:
-        """One epoch, a function of nothing but the arguments: order, crops and all other chance.
+        """One epoch. The arguments alone decide the order, the crops and everything else that is random.
 
         Args:
-            batch_size: examples a batch; those left over at the end are dropped.
-            epoch: from 0.
+            batch_size: examples in a batch; those left over at the end are dropped.
+            epoch: counted from 0.
             seed: 0 or more.
-            skip_batches: leave out so many at the beginning; what follows is the same. They are
-                not decoded.
-            part: (i, n) gives of every batch the i-th of n equal parts, counted from 0; the rest is
-                not decoded. What n readers see together is what one sees who reads all of it.
+            skip_batches: leave out so many batches at the beginning, without decoding them; those
+                that follow are the same.
+            part: (i, n) gives the i-th of n equal parts of every batch, counted from 0; the rest is
+                not decoded. The parts together are the whole batches.
 
         Returns:
             Batches of images, RGB in [0, 255], float32 [batch, size, size, 3], and labels: int64
@@ -146,8 +114,8 @@ class Dataset:
             neighbours.
 
         Raises:
-            UserError: a batch larger than the set or not a multiple of the parts or the repeats, a negative
-                seed, or a part that would mix its images with another part's.
+            UserError: the batch size is larger than the set or not a multiple of the parts or the
+                repeats, the seed is negative, or images of different parts would be mixed.
         """
         steps = self.steps_per_epoch(batch_size)
         if seed < 0:
@@ -155,41 +123,39 @@ class Dataset:
         random = np.random.default_rng([seed, epoch])
         key = random.integers(2**63)
         mean, _ = normalization.MEAN_STD[self.normalization]
-        augment = training_transform(
-            self.augmentation, self.kind, self.image_size, tuple(mean), self.source.all_jpeg
+        transform = training_transform(
+            self.augmentation, self.kind, self.image_size, mean, self.source.all_jpeg
         )
 
-        def example(position, record):
+        def example(position: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             contents, label = self.source.read(record)
-            # Stateless: the position in the epoch decides, not what was drawn before.
-            return augment(contents, tf.stack([key, position])), label
+            # The position in the epoch decides, not how many numbers were drawn before.
+            return transform(contents, tf.stack([key, position])), label
 
         skipped, left = skip_batches * batch_size, max(0, steps - skip_batches)
-        records = _repeated(self.source.train(random), self.repeats).skip(skipped)
+        records = _repeat(self.source.train(random), self.repeats).skip(skipped)
         records = records.enumerate(start=skipped).take(left * batch_size)
-        records, size = _part(records, batch_size, part)
+        records, size = _take_part(records, batch_size, part)
         batches = _batches(records, example, size, drop_remainder=True)
         if self.soft_labels:
             if part[1] > 1 and size % (2 * self.repeats):
                 raise UserError(
-                    f"Mixed images are neighbours, so a worker's part of the batch must be a multiple of "
+                    f"Neighbours in a batch are mixed, so a worker's part of the batch must be a multiple of "
                     f"{2 * self.repeats}. Received: {size}."
                 )
-            # Of its own: the order of the images does not depend on whether they are mixed.
-            mixing_random = np.random.default_rng([seed, epoch, 1])
-            batches = self._mixed(batches, mixing_random, steps, skip_batches)
+            # A generator of its own: whether images are mixed does not change their order.
+            batches = self._mix(batches, np.random.default_rng([seed, epoch, 1]), steps, skip_batches)
         return batches.apply(tf.data.experimental.assert_cardinality(left))
 
-    def test(
-        self, batch_size: int, limit: int | None = None, part: tuple[int, int] = (0, 1)
-    ) -> tf.data.Dataset:
-        """The held-out examples in evaluation form, in a fixed order, the last batch as it comes.
+    def test(self, batch_size: int, limit: int | None = None, part: Part = (0, 1)) -> tf.data.Dataset:
+        """The held-out examples, in a fixed order; the last batch may be smaller.
 
         Args:
-            batch_size: examples a batch.
-            limit: no more than so many examples.
-            part: (i, n) gives every n-th example from the i-th on. All parts have equally many
-                batches and none is empty, for which they may be a little larger.
+            batch_size: examples in a batch.
+            limit: at most so many examples.
+            part: (i, n) gives every n-th example, starting with the i-th. All parts have equally many
+                batches, none of them empty; for that, batches may be a little larger than
+                batch_size / n.
 
         Returns:
             As `train`, the labels always int64.
@@ -198,29 +164,28 @@ class Dataset:
             UserError: a batch size or limit below 1, a batch size that is not a multiple of the parts, or
                 more parts than examples.
         """
-        for what, count in (("batch size", batch_size), ("limit", limit)):
-            if count is not None and count < 1:
-                raise UserError(f"The {what} must be at least 1. Received: {count}.")
-        whole = evaluation_transform(self.augmentation, self.kind, self.image_size)
+        for what, number in (("batch size", batch_size), ("limit", limit)):
+            if number is not None and number < 1:
+                raise UserError(f"The {what} must be at least 1. Received: {number}.")
+        transform = evaluation_transform(self.augmentation, self.kind, self.image_size)
         count = min(self.num_test, limit or self.num_test)
 
-        def example(record):
+        def example(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             contents, label = self.source.read(record)
-            return whole(contents), label
+            return transform(contents), label
 
         index, parts = part
-        size = _equally_many_batches(count, batch_size, parts)
+        size = _size_for_equal_counts(count, batch_size, parts)
         records = self.source.test().take(count).shard(parts, index)
         batches = _batches(records, example, size, drop_remainder=False)
         return batches.apply(tf.data.experimental.assert_cardinality(-(-count // (parts * size))))
 
-    def _mixed(
+    def _mix(
         self, batches: tf.data.Dataset, random: np.random.Generator, steps: int, skip: int
     ) -> tf.data.Dataset:
-        alphas = self.augmentation.mixup, self.augmentation.cutmix
-        plan = mixing.plan(random, steps, self.image_size, *alphas)
+        plan = mixing.plan(random, steps, self.image_size, self.augmentation.mixup, self.augmentation.cutmix)
 
-        def mix(batch, how):
+        def mix(batch: tuple[tf.Tensor, tf.Tensor], how: dict) -> tuple[tf.Tensor, tf.Tensor]:
             images, labels = batch
             return mixing.mix(images, labels, len(self.class_names), how, self.repeats)
 
@@ -228,25 +193,20 @@ class Dataset:
         return pairs.map(mix, num_parallel_calls=PARALLEL_CALLS).prefetch(tf.data.AUTOTUNE)
 
 
-def note(message: str) -> None:
-    """Tell the user, on standard error."""
-    print(message, file=sys.stderr)
-
-
-def _repeated(records: tf.data.Dataset, times: int) -> tf.data.Dataset:
+def _repeat(records: tf.data.Dataset, times: int) -> tf.data.Dataset:
     """Every record so many times in a row."""
     if times == 1:
         return records
     return records.flat_map(lambda record: tf.data.Dataset.from_tensors(record).repeat(times))
 
 
-def _part(records: tf.data.Dataset, batch_size: int, part: tuple[int, int]) -> tuple[tf.data.Dataset, int]:
-    """Of records with their positions those of a part of every batch, and how many those are a batch."""
+def _take_part(records: tf.data.Dataset, batch_size: int, part: Part) -> tuple[tf.data.Dataset, int]:
+    """Of records with their positions, those in a part of every batch, and the size of such a part."""
     index, parts = part
     if parts == 1:
         return records, batch_size
     size = _share(batch_size, parts)
-    # Neighbours stay together: what mixes the images of a batch in pairs then mixes the same ones.
+    # Neighbours stay together, so that the same pairs are mixed as in the whole batch.
     return records.filter(lambda position, _: position % batch_size // size == index), size
 
 
@@ -256,19 +216,21 @@ def _share(batch_size: int, parts: int) -> int:
     return batch_size // parts
 
 
-def _equally_many_batches(count: int, batch_size: int, parts: int) -> int:
-    """The size of a part's batches when `count` examples are dealt out to the parts."""
+def _size_for_equal_counts(count: int, batch_size: int, parts: int) -> int:
+    """The batch size of a part with which all parts of `count` examples have equally many batches."""
     fewest, most = count // parts, -(-count // parts)
     if not fewest:
-        raise UserError(f"{count} held-out examples do not suffice for {parts} parts.")
+        raise UserError(f"{count} held-out examples are not enough for {parts} parts.")
     size = _share(batch_size, parts)
     while -(-fewest // size) != -(-most // size):
         size += 1
     return size
 
 
-def _batches(records, example, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
-    """Read, decode and batch in parallel, in the records' order."""
+def _batches(
+    records: tf.data.Dataset, example: Callable, batch_size: int, drop_remainder: bool
+) -> tf.data.Dataset:
+    """Read, decode and batch in parallel, in the order of the records."""
     options = tf.data.Options()
     options.deterministic = True
     examples = records.map(example, num_parallel_calls=PARALLEL_CALLS)

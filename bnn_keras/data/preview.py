@@ -1,8 +1,9 @@
-"""Pictures of what the model is shown: training images beside their originals, and every operation."""
+"""Pictures of training images beside their originals, and of RandAugment's operations."""
 
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,50 +13,51 @@ from matplotlib.figure import Figure
 from bnn_keras import files
 from bnn_keras.data.augment import mixing, rand_augment
 from bnn_keras.data.augment.transforms import evaluation_transform
-from bnn_keras.data.dataset import Dataset, Source
+from bnn_keras.data.dataset import Dataset
+from bnn_keras.data.sources.source import Source
 from bnn_keras.nn import normalization
 
-CELL = 1.5  # inches: an image with its caption
+CELL = 1.5  # inches: the edge of an image
 DPI = 110
 SUFFIXES = (".png", ".pdf", ".svg")
-LONGEST = 22  # characters of a caption line
+LONGEST = 22  # characters in a line of a caption
 MAGNITUDES = (2, 4, 6, 8, 10)
 
 
 @dataclasses.dataclass
 class First:
-    """A source with the same few training images in every epoch.
+    """A source that has the same few training images in every epoch.
 
     Args:
-        source: that they come from.
+        source: where they come from.
         num_train: how many.
-        seed: of the order that they come first in.
+        seed: of their choice.
     """
 
     source: Source
     num_train: int
     seed: int
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.source, name)
 
     def train(self, random: np.random.Generator) -> tf.data.Dataset:
+        """Their records, always in the same order."""
         return self.source.train(np.random.default_rng(self.seed)).take(self.num_train)
 
 
-def versions(dataset: Dataset, images: int, epochs: int, seed: int) -> Figure:
-    """A row an image: the original in evaluation form, and what the first epochs make of it.
+def draw_epochs(dataset: Dataset, images: int, epochs: int, seed: int) -> Figure:
+    """Draw a row for each image: the original as it is evaluated, and its version in each epoch.
 
     Args:
-        dataset: repeated images are shown once an epoch.
-        images: how many; no more than the training set has are shown.
-        epochs: versions of each.
-        seed: of their choice and of the augmentation.
+        dataset: repeated images are shown once in an epoch.
+        images: how many, at most as many as the training set has.
+        epochs: how many, from the first on.
+        seed: of the choice of the images and of the augmentation.
     """
     few = First(dataset.source, min(images, dataset.num_train), seed)
-    once = dataclasses.replace(
-        dataset, source=few, augmentation=dataclasses.replace(dataset.augmentation, repeats=1)
-    )
+    augmentation = dataclasses.replace(dataset.augmentation, repeats=1)
+    once = dataclasses.replace(dataset, source=few, augmentation=augmentation)
     originals, labels = _originals(once)
     rows = [[(image, dataset.class_names[label])] for image, label in zip(originals, labels, strict=True)]
     for epoch in range(epochs):
@@ -66,12 +68,12 @@ def versions(dataset: Dataset, images: int, epochs: int, seed: int) -> Figure:
     return _sheet(["original", *(f"epoch {epoch}" for epoch in range(epochs))], rows)
 
 
-def operations(dataset: Dataset, increasing: bool, seed: int) -> Figure:
-    """A row for each operation of RandAugment: one image at several magnitudes, either way.
+def draw_operations(dataset: Dataset, increasing: bool, seed: int) -> Figure:
+    """Draw a row for each operation of RandAugment: an image at several magnitudes and signs.
 
     Args:
         dataset: the image is from its training set.
-        increasing: see `rand_augment.RandAugment`.
+        increasing: see `bnn_keras.settings.rand_augment.RandAugment`.
         seed: of the choice of the image.
     """
     few = dataclasses.replace(dataset, source=First(dataset.source, 1, seed))
@@ -89,7 +91,11 @@ def operations(dataset: Dataset, increasing: bool, seed: int) -> Figure:
 
 
 def save(figure: Figure, path: str | os.PathLike) -> None:
-    """Write a picture, whole or not at all; the suffix says which kind.
+    """Write a picture, whole or not at all.
+
+    Args:
+        figure: the picture.
+        path: of the file; its suffix, one of `SUFFIXES`, chooses the format.
 
     Raises:
         UserError: it cannot be written.
@@ -99,20 +105,22 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
 
 
 def _originals(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The training images of a small data set in evaluation form, and their labels."""
-    whole = evaluation_transform(dataset.augmentation, dataset.kind, dataset.image_size)
+    """The training images of a small data set as they are evaluated, and their labels."""
+    transform = evaluation_transform(dataset.augmentation, dataset.kind, dataset.image_size)
     examples = [dataset.source.read(record) for record in dataset.source.train(np.random.default_rng(0))]
-    return np.stack([whole(contents) for contents, _ in examples]), np.array([int(y) for _, y in examples])
+    return np.stack([transform(contents) for contents, _ in examples]), np.array(
+        [int(y) for _, y in examples]
+    )
 
 
 def _sheet(titles: Sequence[str], rows: Sequence[Sequence[tuple]]) -> Figure:
-    """Images in a grid, titles above the columns, a caption below an image that has one."""
+    """A grid of (image, caption), with titles above the columns."""
     figure = Figure(figsize=(CELL * len(titles), (CELL + 0.25) * len(rows) + 0.3), layout="constrained")
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
     for row, cells in zip(axes, rows, strict=True):
         for axis, (image, caption) in zip(row, cells, strict=True):
             axis.imshow(np.clip(np.round(image), 0, 255).astype(np.uint8), interpolation="nearest")
-            axis.set_xlabel(_lines(caption), fontsize=7)
+            axis.set_xlabel(_wrap(caption), fontsize=7)
             axis.set(xticks=[], yticks=[])
             for side in axis.spines.values():
                 side.set_visible(False)
@@ -121,7 +129,7 @@ def _sheet(titles: Sequence[str], rows: Sequence[Sequence[tuple]]) -> Figure:
     return figure
 
 
-def _lines(caption: str) -> str:
-    """One line for each part, none longer than its image is wide."""
+def _wrap(caption: str) -> str:
+    """The parts of a caption below each other, each cut to the width of the image."""
     parts = caption.split(", ")
     return "\n".join(part if len(part) <= LONGEST else part[: LONGEST - 1] + "…" for part in parts)

@@ -1,32 +1,39 @@
-"""Batches that other processes or machines decode: tf.data service."""
+"""Batches that other processes or machines decode, by tf.data service."""
 
 import contextlib
 import math
 import socket
 from collections.abc import Callable
+from typing import TypeAlias
 
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
 
 SERVICE = tf.data.experimental.service
-STREAMS = 8  # of a batch at most; more than workers, so that all of them get some
+Server: TypeAlias = tf.data.experimental.service.DispatchServer | tf.data.experimental.service.WorkerServer
+STREAMS = 8  # at most so many for a batch; more than there are workers, so that each has work
 TIMEOUT = 5.0  # seconds
 
 
-def start(dispatcher: str | None = None, port: int = 0, host: str = "localhost"):
-    """Start the server that hands out the work, or with `dispatcher`, its HOST:PORT, one that decodes.
+def start(dispatcher: str | None = None, port: int = 0, host: str = "localhost") -> Server:
+    """Start a dispatcher, which hands out the work, or a worker, which decodes.
+
+    Args:
+        dispatcher: HOST:PORT of the dispatcher of the new worker; None starts a dispatcher.
+        port: where the server listens; 0 is any free port.
+        host: the name by which other machines reach a worker.
 
     Raises:
-        UserError: the port is taken, or nobody listens at `dispatcher`.
+        UserError: the port is taken, or nothing listens at `dispatcher`.
     """
     if dispatcher is None:
         try:
             return SERVICE.DispatchServer(SERVICE.DispatcherConfig(port=port))
-        except RuntimeError as error:  # it says no more than that it could not
+        except RuntimeError as error:  # the error does not say why
             raise UserError(f"Cannot listen at port {port}; is it taken?") from error
     check(dispatcher)
-    # Without a port of its own TensorFlow fills in the one that it got.
+    # TensorFlow replaces %port% by the free port that it found.
     own = f"{host}:{port or '%port%'}"
     return SERVICE.WorkerServer(
         SERVICE.WorkerConfig(dispatcher_address=dispatcher, worker_address=own, port=port)
@@ -34,12 +41,16 @@ def start(dispatcher: str | None = None, port: int = 0, host: str = "localhost")
 
 
 def address(server: tf.data.experimental.service.DispatchServer) -> str:
-    """HOST:PORT of a server, seen from its own machine."""
+    """HOST:PORT of a dispatcher, seen from its own machine."""
     return server.target.split("://")[1]
 
 
 def check(dispatcher: str) -> None:
-    """Raise UserError if nobody listens at HOST:PORT; TensorFlow itself would wait."""
+    """Check that something listens at HOST:PORT; TensorFlow would wait for it.
+
+    Raises:
+        UserError: nothing listens there, or this is no address.
+    """
     host, colon, port = dispatcher.rpartition(":")
     if not (host and colon and port.isdigit()):
         raise UserError(f"A tf.data service has an address like HOST:5050. Received: {dispatcher!r}.")
@@ -48,8 +59,8 @@ def check(dispatcher: str) -> None:
             pass
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"No tf.data service answers at {dispatcher}: {error}; python -m bnn_keras data-service starts "
-            f"one."
+            f"No tf.data service answers at {dispatcher}: {error}. Start one with "
+            f"python -m bnn_keras data-service."
         ) from error
 
 
@@ -59,28 +70,27 @@ def decoded_by(
     part: tuple[int, int],
     batch_size: int,
 ) -> tf.data.Dataset:
-    """The batches that `read(part)` gives, decoded by the workers of a tf.data service.
+    """The batches of `read(part)`, decoded by the workers of a tf.data service.
 
-    A part of every batch is one stream, which one worker gives whole and in order. What a service
-    otherwise does, to share out single images among its workers, keeps no order.
+    Every batch is divided into streams. One worker decodes a whole stream, in order. (If the service
+    distributed single images among the workers, as it usually does, their order would be lost.)
 
     Args:
         dispatcher: HOST:PORT.
-        read: as `bnn_keras.data.Dataset.train`: gives the batches of a part (i, n).
-        part: what is read.
-        batch_size: of all parts.
+        read: gives the batches of a part (i, n), as `bnn_keras.data.Dataset.train` does.
+        part: the part to read.
+        batch_size: of all parts together.
     """
     index, parts = part
     streams = math.gcd(batch_size // parts, STREAMS)
 
     def stream(i: int) -> tf.data.Dataset:
-        # One element to share out: a worker that gets it has the whole stream.
+        # One element to distribute: the worker that gets it decodes the whole stream.
         whole = tf.data.Dataset.range(1).flat_map(lambda _: read((index * streams + i, parts * streams)))
         return whole.apply(SERVICE.distribute(SERVICE.ShardingPolicy.DYNAMIC, f"grpc://{dispatcher}"))
 
-    def joined(*pieces):
+    def join(*pieces: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, 0), *pieces)
 
-    return (
-        tf.data.Dataset.zip(tuple(stream(i) for i in range(streams))).map(joined).prefetch(tf.data.AUTOTUNE)
-    )
+    batches = tf.data.Dataset.zip(tuple(stream(i) for i in range(streams))).map(join)
+    return batches.prefetch(tf.data.AUTOTUNE)

@@ -20,7 +20,7 @@ from bnn_keras.settings.kinds import (
 from bnn_keras.settings.rand_augment import EXAMPLE, RandAugment
 
 INTERPOLATIONS = ("bilinear", "bicubic")
-EVALUATION_SIZE = 224  # pixels: the size of the image that `evaluation_edge` is given for
+PHOTOGRAPH_EDGE = 224  # pixels: networks take photographs in this size, and `evaluation_edge` is given for it
 LARGEST_HUE = 0.5  # of the colour circle: half of it, either way
 
 
@@ -31,7 +31,7 @@ class Standard:
     The fields are those of the same names there.
     """
 
-    evaluation_edge: int = EVALUATION_SIZE
+    evaluation_edge: int = PHOTOGRAPH_EDGE
     flip: bool = True
     interpolation: str = "bilinear"
     crop_area: tuple[float, ...] = (0.08, 1.0)
@@ -88,8 +88,8 @@ class Augmentation:
     )
     interpolation: str | None = setting("of resized images", Optional(Choice(INTERPOLATIONS)), None)
     evaluation_edge: int | None = setting(
-        f"shorter side of which the central {EVALUATION_SIZE} are evaluated",
-        Optional(Number(EVALUATION_SIZE, whole=True)),
+        f"shorter side of which the central {PHOTOGRAPH_EDGE} are evaluated",
+        Optional(Number(PHOTOGRAPH_EDGE, whole=True)),
         None,
     )
     flip: bool | None = setting("mirror half of the images", Optional(Switch()), None)

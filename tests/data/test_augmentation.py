@@ -340,14 +340,14 @@ def test_preview_draws_originals_and_epochs(photographs, tmp_path, capsys):
     assert capsys.readouterr().out == f"{sheet}\n"
     width, height = Image.open(sheet).size
     assert width > 300 and height > 400
-    figure = preview.versions(opened(photographs, Augmentation(mixup=1.0, repeats=2)), 3, 2, seed=0)
+    figure = preview.draw_epochs(opened(photographs, Augmentation(mixup=1.0, repeats=2)), 3, 2, seed=0)
     assert [axis.get_title() for axis in figure.axes[:3]] == ["original", "epoch 0", "epoch 1"]
     assert len(figure.axes) == 9 and figure.axes[0].get_xlabel() in ("china", "flower")
 
 
 def test_preview_shows_what_training_sees(photographs):
     dataset = opened(photographs, Augmentation(rand_augment=POLICY))
-    figure = preview.versions(dataset, 3, 1, seed=3)
+    figure = preview.draw_epochs(dataset, 3, 1, seed=3)
     shown = [axis.get_images()[0].get_array() for axis in figure.axes[1::2]]
     mean, _ = normalization.MEAN_STD[dataset.normalization]
     augment = training_transform(dataset.augmentation, dataset.kind, 24, tuple(mean), dataset.source.all_jpeg)
@@ -362,7 +362,7 @@ def test_a_sheet_of_every_operation(tmp_path):
     sheet = tmp_path / "operations.png"
     assert door.main(["data", "operations", f"--output={sheet}"]) == 0
     assert Image.open(sheet).size[1] > 2000
-    figure = preview.operations(opened("digits", None), increasing=True, seed=0)
+    figure = preview.draw_operations(opened("digits", None), increasing=True, seed=0)
     names = [axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()]
     assert names[:4] == ["AutoContrast", "Equalize", "Invert", "Rotate"] and len(names) == 15
 

@@ -181,10 +181,6 @@ def test_in_proportion():
     assert np.array_equal(split.in_proportion(labels, None), np.arange(100))
 
 
-def test_names():
-    assert {"digits", "folder:PATH"} < set(data.names())
-
-
 @pytest.mark.parametrize("train_examples", [0, -3, 1439])
 def test_train_examples_that_do_not_fit(train_examples):
     with pytest.raises(UserError, match=f"from 1 to 1438.*Received: {train_examples}"):

@@ -119,13 +119,13 @@ def test_files_of_other_types_are_counted(tmp_path, capfd):
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(UserError, match="There is no folder '.*/none'.*one subfolder a class"):
+    with pytest.raises(UserError, match="There is no folder '.*/none'.*one subfolder for each class"):
         opened(tmp_path / "none")
 
 
 @pytest.mark.parametrize("classes", [{}, {"cat": 3}])
 def test_too_few_classes(tmp_path, classes):
-    with pytest.raises(UserError, match=rf"has {len(classes)} subfolder\(s\).*takes two"):
+    with pytest.raises(UserError, match=rf"has {len(classes)} subfolder\(s\).*needs two classes"):
         opened(fill(tmp_path, **classes))
 
 
@@ -157,5 +157,5 @@ def test_given_split_with_an_unknown_class_or_nothing(tmp_path):
     with pytest.raises(UserError, match="val has no images"):
         opened(tmp_path)
     fill(tmp_path / "val", emu=1)
-    with pytest.raises(UserError, match="has a class that the training images have not: 'emu'"):
+    with pytest.raises(UserError, match="has a class without training images: 'emu'"):
         opened(tmp_path)

@@ -63,7 +63,7 @@ def test_what_cannot_be_shared_out_is_refused():
     for batches in (lambda: digits.train(16, 0, 0, part=(0, 3)), lambda: digits.test(16, part=(0, 3))):
         with pytest.raises(UserError, match=r"multiple of the 3 parts. Received: 16"):
             batches()
-    with pytest.raises(UserError, match="2 held-out examples do not suffice for 3 parts"):
+    with pytest.raises(UserError, match="2 held-out examples are not enough for 3 parts"):
         digits.test(30, limit=2, part=(0, 3))
 
 
@@ -281,7 +281,10 @@ def test_a_run_that_reads_through_a_service_has_the_same_weights(service_of_two,
     ("address", "sentence"),
     [
         ("5050", "has an address like HOST:5050. Received: '5050'"),
-        ("localhost:1", "No tf.data service answers at localhost:1: .*bnn_keras data-service starts one"),
+        (
+            "localhost:1",
+            "No tf.data service answers at localhost:1: .*Start one with python -m bnn_keras data-service",
+        ),
         ("localhost:99999", "No tf.data service answers at localhost:99999"),
     ],
 )

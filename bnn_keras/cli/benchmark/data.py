@@ -19,8 +19,8 @@ from bnn_keras.cli import augmentation_flags
 from bnn_keras.cli import command as cli
 from bnn_keras.cli.benchmark import timing
 from bnn_keras.data.augment import crops
-from bnn_keras.data.dataset import PARALLEL_CALLS
 from bnn_keras.data.sources import catalog
+from bnn_keras.data.sources.images import PARALLEL_CALLS
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import STANDARDS
 

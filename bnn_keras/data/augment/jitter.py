@@ -1,4 +1,4 @@
-"""Random changes of colour: of brightness, contrast, saturation and hue, and of the lighting."""
+"""Random changes of colour: brightness, contrast, saturation and hue, and lighting."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,20 +7,21 @@ import tensorflow as tf
 
 from bnn_keras.data.augment import operations
 
-# Principal components of ImageNet's RGB values, columns, and their standard deviations
-# (Krizhevsky et al., 2012, section 4.1; the numbers are MXNet's and GluonCV's).
+# The columns are the principal components of ImageNet's RGB values (Krizhevsky et al., 2012, section 4.1).
+# These numbers and their standard deviations are MXNet's and GluonCV's.
 COMPONENTS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 DEVIATIONS = (55.46, 4.794, 1.148)
 
 
 def color_jitter(image: tf.Tensor, seed: tf.Tensor, ranges: Sequence[float]) -> tf.Tensor:
-    """Brightness, contrast, saturation and hue changed, in random order (torchvision's ColorJitter).
+    """Change brightness, contrast, saturation and hue, in random order (torchvision's ColorJitter).
 
     Args:
         image: uint8, [height, width, 3].
         seed: int64 [2].
-        ranges: of brightness, contrast and saturation, whose factors are uniform in 1 ± range, never
-            negative; and of the hue, uniform in ± range of the colour circle. 0 leaves a step out.
+        ranges: of brightness, contrast and saturation, whose factors are uniform in 1 ± range, but not
+            negative; and of the hue, which turns by a share of the colour circle, uniform in ± range.
+            0 leaves a step out.
     """
     *factors, hue = ranges
     enhancements = (operations.brightness, operations.contrast, operations.color)
@@ -40,7 +41,7 @@ def color_jitter(image: tf.Tensor, seed: tf.Tensor, ranges: Sequence[float]) -> 
 
 
 def hsv_jitter(image: tf.Tensor, seed: tf.Tensor, ranges: Sequence[float]) -> tf.Tensor:
-    """Hue turned by a share of the circle in ± range, saturation and value multiplied by 1 ± range.
+    """Turn the hue by a share of the colour circle in ± range; multiply saturation and value by 1 ± range.
 
     Args:
         image: uint8, [height, width, 3].
@@ -52,15 +53,15 @@ def hsv_jitter(image: tf.Tensor, seed: tf.Tensor, ranges: Sequence[float]) -> tf
 
 
 def lighting(image: tf.Tensor, seed: tf.Tensor, deviation: float) -> tf.Tensor:
-    """A colour added to all pixels: the principal components of ImageNet, each by a normal share.
+    """Add one colour to all pixels: the principal components of ImageNet, each with a normal factor.
 
     Args:
         image: float32, RGB in [0, 255].
         seed: int64 [2].
-        deviation: of the shares; 0.1 in AlexNet and GluonCV.
+        deviation: standard deviation of the factors; 0.1 in AlexNet and GluonCV.
     """
-    shares = deviation * tf.random.stateless_normal([3], seed)
-    return tf.clip_by_value(image + tf.linalg.matvec(COMPONENTS, shares * DEVIATIONS), 0, 255)
+    factors = deviation * tf.random.stateless_normal([3], seed)
+    return tf.clip_by_value(image + tf.linalg.matvec(COMPONENTS, factors * DEVIATIONS), 0, 255)
 
 
 def _between(low: float, high: float, chance: tf.Tensor) -> tf.Tensor:

@@ -1,28 +1,29 @@
-"""Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019): neighbours in a batch mixed with each other."""
+"""Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019) of neighbours in a batch."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 
 def plan(random: np.random.Generator, steps: int, size: int, mixup: float, cutmix: float) -> dict:
-    """What to do to every batch of an epoch, as timm draws it for a whole batch at a time.
+    """Draw how every batch of an epoch is mixed; as in timm, all images of a batch in the same way.
 
     Args:
-        random: of the epoch.
-        steps: batches.
+        random: generator of the epoch.
+        steps: how many batches there are.
         size: edge in pixels of the images.
-        mixup, cutmix: alpha of the symmetric beta distribution that the share is drawn from; 0 for
-            not at all. With both, every batch is for one or the other by the same chance.
+        mixup, cutmix: alpha of the symmetric beta distribution of the share; 0 is off. With both, one
+            of them is chosen for every batch, with probability 1/2.
 
     Returns:
-        "cut", bool [steps], whether the other image fills a box; "share", float32 [steps], of a
-        batch's own images in the result, in pixels where the box was cut off by the border; "box",
+        "cut", bool [steps], whether it is CutMix: the other image fills a box; "share", float32
+        [steps], the share of an image in its mixture, corrected if the border cuts the box off; "box",
         int32 [steps, 4]: top, left, bottom, right.
     """
     cut = random.random(steps) < (0.5 if mixup and cutmix else float(cutmix > 0))
-    # Both are always drawn; a 1 stands in for what is off.
+    # Both are always drawn; alpha is 1 if one is off.
     drawn = [random.beta(alpha or 1, alpha or 1, steps) for alpha in (cutmix, mixup)]
     share: np.ndarray = np.where(cut, drawn[0], drawn[1])
     half = (size * np.sqrt(1 - share)).astype(int)[:, None] // 2
@@ -39,17 +40,17 @@ def plan(random: np.random.Generator, steps: int, size: int, mixup: float, cutmi
 def mix(
     images: tf.Tensor, labels: tf.Tensor, classes: int, how: dict, repeats: int = 1
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A batch mixed as planned.
+    """Mix a batch as planned.
 
     Args:
         images: float32, [batch, size, size, 3], the batch known.
         labels: integers [batch].
         classes: how many there are.
-        how: one batch's part of a `plan`.
+        how: the entries of a `plan` for this batch.
         repeats: copies of an image that are neighbours.
 
     Returns:
-        Images as they came, and labels, float32 [batch, classes], that sum to 1.
+        Images like the given ones, and labels, float32 [batch, classes], that sum to 1.
     """
     partner = partners(images.shape[0], repeats)
     others, share = tf.gather(images, partner), how["share"]
@@ -63,15 +64,17 @@ def mix(
 
 
 def partners(batch: int, repeats: int = 1) -> np.ndarray:
-    """Whom each image is mixed with: the next one and its copies, an odd one out with itself.
+    """The index of the image that each image is mixed with.
 
-    Neighbours, so that the parts of a batch on several machines are mixed as the whole would be.
+    Each is mixed with its neighbour, the copies of an image with the copies of the next; an image
+    without a neighbour with itself. So parts of a batch on several machines are mixed as the whole
+    batch.
     """
     blocks = np.split(np.arange(batch), range(2 * repeats, batch, 2 * repeats))
     return np.concatenate([block[::-1] for block in blocks])
 
 
-def describe(weights: np.ndarray, class_names, least: float = 0.005) -> str:
+def describe(weights: np.ndarray, class_names: Sequence[str], least: float = 0.005) -> str:
     """A soft label in words: "cat", or "cat 0.70, dog 0.30"."""
     present = [i for i in np.argsort(-weights) if weights[i] >= least]
     if len(present) == 1 and math.isclose(weights[present[0]], 1, abs_tol=least):
@@ -80,7 +83,7 @@ def describe(weights: np.ndarray, class_names, least: float = 0.005) -> str:
 
 
 def _paste(images: tf.Tensor, others: tf.Tensor, box: list[tf.Tensor]) -> tf.Tensor:
-    """`images` with the box out of `others`."""
+    """`images` with the box from `others`."""
     top, left, bottom, right = box
     middle = [images[:, top:bottom, :left], others[:, top:bottom, left:right], images[:, top:bottom, right:]]
     return tf.concat([images[:, :top], tf.concat(middle, axis=2), images[:, bottom:]], axis=1)

@@ -1,7 +1,7 @@
-"""Pillow's image operations on tensors: what they do to every pixel, rounding included.
+"""Pillow's image operations on tensors, with the same results in every pixel, rounding included.
 
-Images are RGB, uint8, [height, width, 3], and stay so. Factors, angles and amounts are scalars, drawn
-while the pipeline runs; `fill` is the colour where nothing of the image is left.
+Images are RGB, uint8, [height, width, 3], before and after. Factors, angles and amounts are scalars, drawn
+while the pipeline runs; `fill` is the colour of the pixels that come from outside the image.
 
 Source: ImageOps, ImageEnhance and Image.transform of Pillow, which timm's augmentation calls.
 """
@@ -13,25 +13,25 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-# Of red, green and blue in grey, over 2**16: sums of such products are exact in float32.
+# The weights of red, green and blue in grey, times 2**16: sums of such products are exact in float32.
 LUMA = (19595.0, 38470.0, 7471.0)
 HUES = 255.0  # Pillow's scale of hue and saturation
 
 
 def auto_contrast(image: tf.Tensor) -> tf.Tensor:
-    """Every channel stretched to the whole range."""
+    """Stretch every channel to the whole range."""
     pixels = tf.reshape(image, [-1, 3])
     low = tf.cast(tf.reduce_min(pixels, axis=0), tf.float64)[:, None]
     high = tf.cast(tf.reduce_max(pixels, axis=0), tf.float64)[:, None]
     identity = tf.range(256, dtype=tf.float64)[None]
     scale = 255 / tf.maximum(high - low, 1)
-    # The order of operations and the cut are Pillow's: its results may lie one below the exact ones.
+    # Pillow computes in this order and truncates: its results may be one below the exact ones.
     stretched = identity * scale + -low * scale
     return _look_up(image, tf.where(high > low, stretched, identity))
 
 
 def equalize(image: tf.Tensor) -> tf.Tensor:
-    """Every channel with its histogram made as flat as it gets."""
+    """Make the histogram of every channel as flat as possible."""
     values = tf.transpose(tf.reshape(tf.cast(image, tf.int32), [-1, 3]))
     histogram = tf.math.bincount(values, minlength=256, maxlength=256, axis=-1)
     last = tf.gather(histogram, tf.reduce_max(values, axis=1), batch_dims=1)
@@ -47,40 +47,40 @@ def invert(image: tf.Tensor) -> tf.Tensor:
 
 
 def posterize(image: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
-    """The upper `bits` (int32, 0 to 8) of every value."""
+    """Keep the upper `bits` (int32, 0 to 8) of every value."""
     mask = 256 - tf.bitwise.left_shift(1, 8 - bits)
     return tf.bitwise.bitwise_and(image, tf.cast(mask, tf.uint8))
 
 
 def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
-    """Values from `threshold` (int32, 0 to 256) on inverted."""
+    """Invert the values from `threshold` (int32, 0 to 256) on."""
     above = tf.cast(tf.cast(image, tf.int32) >= threshold, tf.uint8)
     return tf.bitwise.bitwise_xor(image, 255 * above)
 
 
 def solarize_add(image: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
-    """`amount` (int32, 0 to 128) added to values below 128."""
+    """Add `amount` (int32, 0 to 128) to the values below 128."""
     return image + tf.cast(image < 128, tf.uint8) * tf.cast(amount, tf.uint8)
 
 
 def color(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Saturation: 0 is grey, 1 the image."""
+    """Change the saturation: 0 is grey, 1 is the image."""
     return _blend(_grey(image)[..., None], image, factor)
 
 
 def contrast(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """0 is the mean grey everywhere, 1 the image."""
+    """Change the contrast: 0 is the mean grey everywhere, 1 is the image."""
     grey = tf.cast(_grey(image), tf.int32)
     return _blend(tf.floor(tf.cast(tf.reduce_sum(grey) / tf.size(grey), tf.float32) + 0.5), image, factor)
 
 
 def brightness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """0 is black, 1 the image."""
+    """Change the brightness: 0 is black, 1 is the image."""
     return _blend(0.0, image, factor)
 
 
 def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """0 is smoothed by a 3 x 3 filter, 1 the image; the outermost pixels stay."""
+    """Change the sharpness: 0 is smoothed by a 3 x 3 filter, 1 is the image; the outermost pixels stay."""
     pixels = tf.cast(image, tf.float32)
     rows = pixels[:-2] + pixels[1:-1] + pixels[2:]
     box = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
@@ -92,7 +92,7 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 
 def rotate(image: tf.Tensor, degrees: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
-    """Counterclockwise around the centre, bilinear."""
+    """Rotate counterclockwise around the centre, bilinear."""
     angle = degrees * (math.pi / 180)
     cosine, sine = tf.cos(angle), tf.sin(angle)
     y, x = _places(image)
@@ -104,33 +104,33 @@ def rotate(image: tf.Tensor, degrees: tf.Tensor, fill: Sequence[int]) -> tf.Tens
 
 
 def shear_x(image: tf.Tensor, factor: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
-    """Every row moved left by `factor` times its distance from the top, bilinear."""
+    """Move every row left by `factor` times its distance from the top, bilinear."""
     y, x = _places(image)
     return _sample(image, y, x + factor * (y + 0.5), fill)
 
 
 def shear_y(image: tf.Tensor, factor: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
-    """Every column moved up by `factor` times its distance from the left, bilinear."""
+    """Move every column up by `factor` times its distance from the left, bilinear."""
     y, x = _places(image)
     return _sample(image, y + factor * (x + 0.5), x, fill)
 
 
 def translate_x(image: tf.Tensor, share: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
-    """Moved left by a share of the width, bilinear."""
+    """Move left by a share of the width, bilinear."""
     y, x = _places(image)
     return _sample(image, y, x + share * image.shape[1], fill)
 
 
 def translate_y(image: tf.Tensor, share: tf.Tensor, fill: Sequence[int]) -> tf.Tensor:
-    """Moved up by a share of the height, bilinear."""
+    """Move up by a share of the height, bilinear."""
     y, x = _places(image)
     return _sample(image, y + share * image.shape[0], x, fill)
 
 
 def hsv(image: tf.Tensor, hue: tf.Tensor, saturation: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """Hue turned by a share of the circle, -1 to 1; saturation and value multiplied.
+    """Turn the hue by a share of the colour circle, -1 to 1; multiply saturation and value.
 
-    Hue and saturation have 8 bits in between, as in Pillow's HSV images.
+    Hue and saturation are rounded to 8 bits in between, as in Pillow's HSV images.
     """
     h, s, v = _to_hsv(image)
     h = tf.math.floormod(h + tf.cast(tf.cast(hue * HUES, tf.int32), tf.float32), 256)
@@ -141,12 +141,12 @@ def hsv(image: tf.Tensor, hue: tf.Tensor, saturation: tf.Tensor, value: tf.Tenso
 
 
 def to_bytes(image: tf.Tensor) -> tf.Tensor:
-    """Numbers from 0 to 255 rounded to uint8."""
+    """Round numbers from 0 to 255 to uint8."""
     return tf.cast(image + 0.5, tf.uint8)
 
 
 def _grey(image: tf.Tensor) -> tf.Tensor:
-    """Whole numbers, float32, [height, width]."""
+    """The grey values, whole numbers, float32, [height, width]."""
     return tf.floor((tf.linalg.matvec(tf.cast(image, tf.float32), LUMA) + 2**15) / 2**16)
 
 
@@ -168,25 +168,25 @@ def _eight_bits(share: tf.Tensor) -> tf.Tensor:
 
 
 def _single(number: tf.Tensor) -> tf.Tensor:
-    """float64 with no more than single precision: between its steps Pillow holds no more."""
+    """float64 rounded to single precision, as Pillow stores intermediate results."""
     return tf.cast(tf.cast(number, tf.float32), tf.float64)
 
 
 def _blend(other: tf.Tensor | float, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """0 is the other image, 1 this one, and beyond it away from the other; cut, not rounded."""
+    """Interpolate: 0 is the other image, 1 is this one, above 1 extrapolates; truncated, not rounded."""
     blended = other + factor * (tf.cast(image, tf.float32) - other)
     return tf.cast(tf.clip_by_value(blended, 0, 255), tf.uint8)
 
 
 def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """Each channel's values replaced by those in its row of `table`, [3, 256]."""
+    """Replace the values of each channel by those in its row of `table`, [3, 256]."""
     table = tf.cast(tf.clip_by_value(table, 0, 255), tf.uint8)
     rows = tf.constant([0, 256, 512])
     return tf.gather(tf.reshape(table, [-1]), rows + tf.cast(image, tf.int32))
 
 
 def _places(image: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Row, [height, 1], and column, [1, width], of every pixel, float32."""
+    """The row, [height, 1], and the column, [1, width], of every pixel, float32."""
     height, width = image.shape[:2]
     return np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
 
@@ -194,33 +194,33 @@ def _places(image: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
 def _sample(
     image: tf.Tensor, y: np.ndarray | tf.Tensor, x: np.ndarray | tf.Tensor, fill: Sequence[int]
 ) -> tf.Tensor:
-    """Every pixel taken from another place, bilinear; the outermost half pixel is as its centre.
+    """Take every pixel from another place, bilinear; the outer half of a border pixel is as its centre.
 
     Args:
         image: its shape is known.
-        y, x: row and column of that place, float32; as arrays whole numbers, between which there is
-            nothing to interpolate. Together they have the shape of the image.
-        fill: the colour outside of the image.
+        y, x: row and column of that place, float32. Together they have the shape of the image. An array
+            holds whole numbers, which need no interpolation.
+        fill: the colour outside the image.
     """
     height, width = image.shape[:2]
     inside = (y >= -0.5) & (y < height - 0.5) & (x >= -0.5) & (x < width - 0.5)
     pixels = tf.concat([tf.reshape(image, [-1, 3]), [tf.cast(fill, tf.uint8)]], axis=0)
 
-    def pixel(row, column):
+    def pixel(row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
         place = tf.clip_by_value(row, 0, height - 1) * width + tf.clip_by_value(column, 0, width - 1)
         return tf.cast(tf.gather(pixels, tf.where(inside, place, height * width)), tf.float32)
 
-    def row_at(row):
+    def row_at(row: tf.Tensor) -> tf.Tensor:
         return _interpolated(partial(pixel, row), x)
 
     return to_bytes(_interpolated(row_at, y))
 
 
 def _interpolated(take: Callable[[tf.Tensor], tf.Tensor], place: np.ndarray | tf.Tensor) -> tf.Tensor:
-    """What `take` gives at whole places, and at those between them linear."""
+    """What `take` gives at whole places; linear between them."""
     if isinstance(place, np.ndarray):
         return take(tf.constant(place, tf.int32))
     low = tf.floor(place)
     first = tf.cast(low, tf.int32)
-    before, behind = take(first), take(first + 1)
-    return before + (place - low)[..., None] * (behind - before)
+    before, after = take(first), take(first + 1)
+    return before + (place - low)[..., None] * (after - before)

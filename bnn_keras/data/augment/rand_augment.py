@@ -1,4 +1,4 @@
-"""RandAugment (Cubuk et al., 2020) as timm defines it: operations, magnitudes, noise."""
+"""RandAugment (Cubuk et al., 2020) as timm defines it: operations, magnitudes and noise."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ import tensorflow as tf
 from bnn_keras.data.augment import operations
 from bnn_keras.settings.rand_augment import RandAugment
 
-RANGE = 10.0  # the magnitude at which an operation does all that it is meant to
+RANGE = 10.0  # the magnitude of the strongest effect
 UNIFORM = 100.0  # noise above this: the magnitude is uniform, up to the given one
 
-Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # of image, level and sign
 
 
 def rand_augment(image: tf.Tensor, seed: tf.Tensor, policy: RandAugment, fill: Sequence[int]) -> tf.Tensor:
@@ -59,13 +59,13 @@ def _one_of(increasing: bool, fill: tuple[int, ...]) -> Callable[..., tf.Tensor]
     """A function of image, index (see `draw`), level and sign that applies an operation."""
     table = operation_table(increasing, fill).values()
 
-    def apply(image, index, level, sign):
-        # A branch each: only the operation that was drawn is computed.
+    def apply(image: tf.Tensor, index: tf.Tensor, level: tf.Tensor, sign: tf.Tensor) -> tf.Tensor:
+        # Branches: only the operation that was drawn is computed.
         branches = [partial(operation, image, level, sign) for operation in table]
         return tf.switch_case(index, [partial(tf.identity, image), *branches])
 
-    # A function of the graph, which then holds the branches once and not once for each of `count`:
-    # every epoch builds its graph anew, and that takes time in proportion.
+    # One function in the graph, so that the graph holds the branches only once, not `count` times: each
+    # epoch builds a new graph, which takes time in proportion to its size.
     return tf.function(apply, autograph=False, experimental_attributes={"_noinline": True})
 
 
@@ -79,21 +79,21 @@ def operation_table(increasing: bool, fill: Sequence[int]) -> dict[str, Operatio
     """
     enhancement = _around_one if increasing else _from_weak_to_strong
 
-    def bits(level):
+    def bits(level: tf.Tensor) -> tf.Tensor:
         kept = tf.cast(level * 4, tf.int32)
         return tf.clip_by_value(4 - kept if increasing else kept, 0, 8)
 
-    def threshold(level):
+    def threshold(level: tf.Tensor) -> tf.Tensor:
         lowest = tf.minimum(tf.cast(level * 256, tf.int32), 256)
         return 256 - lowest if increasing else lowest
 
-    def amount(level):
+    def amount(level: tf.Tensor) -> tf.Tensor:
         return tf.minimum(tf.cast(level * 110, tf.int32), 128)
 
-    def enhanced(operation):
+    def enhanced(operation: Callable[..., tf.Tensor]) -> Operation:
         return lambda image, level, sign: operation(image, enhancement(level, sign))
 
-    def moved(operation, most):
+    def moved(operation: Callable[..., tf.Tensor], most: float) -> Operation:
         return lambda image, level, sign: operation(image, sign * level * most, fill)
 
     return {

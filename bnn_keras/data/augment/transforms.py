@@ -13,7 +13,7 @@ import tensorflow as tf
 from bnn_keras.data.augment import crops, jitter, operations
 from bnn_keras.data.augment.rand_augment import rand_augment
 from bnn_keras.data.sources import images
-from bnn_keras.settings.augmentation import EVALUATION_SIZE, STANDARDS, Augmentation
+from bnn_keras.settings.augmentation import PHOTOGRAPH_EDGE, STANDARDS, Augmentation
 
 Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of an image, by a seed
 
@@ -32,7 +32,7 @@ def evaluation_transform(
         A function of the contents of a file (or pixels) that gives float32, [size, size, 3].
     """
     standard = STANDARDS[kind]
-    shorter = round(size * (augmentation.evaluation_edge or standard.evaluation_edge) / EVALUATION_SIZE)
+    shorter = round(size * (augmentation.evaluation_edge or standard.evaluation_edge) / PHOTOGRAPH_EDGE)
     interpolation = augmentation.interpolation or standard.interpolation
     return lambda contents: crops.centre(images.pixels(contents), shorter, size, interpolation)
 

@@ -1,4 +1,4 @@
-"""The sets of TensorFlow Datasets (TFDS), as they lie on the disk."""
+"""The sets of TensorFlow Datasets (TFDS) that lie on the disk."""
 
 import os
 import re
@@ -6,57 +6,59 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_datasets as tfds
+from typing_extensions import override
 
 from bnn_keras.data.sources import split
+from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
 from bnn_keras.nn import normalization
 
-NAME = re.compile(r"[A-Za-z_]\w*(/[\w.+-]+)?(:[\d.*]+)?")  # without a namespace: those are fetched
-SMALL = 64  # pixels: an image up to this edge is padded and cropped
+NAME = re.compile(r"[A-Za-z_]\w*(/[\w.+-]+)?(:[\d.*]+)?")  # no namespace: TFDS would download such sets
+SMALL = 64  # pixels: images up to this edge are padded and cropped
 TRAIN = "train"
-TEST = ("validation", "test")  # in this order: published test splits often come without labels
-SHUFFLE_BYTES = 2**29  # of encoded images that wait to be drawn
-READERS = 16  # files that are read side by side
+TEST = ("validation", "test")  # in this order: published test splits often have no labels
+SHUFFLE_BYTES = 2**29  # encoded images in the buffer that examples are drawn from
+READERS = 16  # files that are read at the same time
 
 
-class Catalog:
+class Catalog(Source):
     """A set of TFDS as a source.
 
     Args:
-        name: "cifar10", "imagenet2012", …; a configuration and a version as TFDS writes them.
+        name: "cifar10", "imagenet2012", …; with a configuration and a version as TFDS writes them.
         data_dir: where the set lies; None is TFDS's own default.
-        train_examples: train on the first so many.
+        train_examples: train on the first so many; None is all.
 
     Attributes:
         train_files: the TFRecord files of the training split.
 
     Raises:
-        UserError: the set is unknown, not there or not for classification, or train_examples does
-            not fit.
+        UserError: the set is unknown, absent or not for classification, or train_examples does not
+            fit.
     """
 
-    def __init__(self, name: str, data_dir: str | os.PathLike | None, train_examples: int | None = None):
-        import tensorflow_datasets as tfds  # a second to import, for this source only
-
-        builder = _builder(tfds, name, data_dir)
+    def __init__(
+        self, name: str, data_dir: str | os.PathLike | None, train_examples: int | None = None
+    ) -> None:
+        builder = _builder(name, data_dir)
         info = builder.info
-        self._image, self._label = _supervised(tfds, name, info)
+        self._image, self._label = _supervised(name, info)
         test = next((split for split in TEST if split in info.splits), None)
         if TRAIN not in info.splits or test is None:
             raise UserError(
                 f"{name} needs a {TRAIN} split and a {' or '.join(TEST)} split. "
                 f"Received: {', '.join(sorted(info.splits)) or 'none'}."
             )
-        self.train_files, self._test_files = _files(tfds, info, TRAIN), _files(tfds, info, test)
+        self.train_files, self._test_files = _files(info, TRAIN), _files(info, test)
         available = info.splits[TRAIN].num_examples
-        self.num_train = split.checked(train_examples, available)
+        self.num_train = split.check_count(train_examples, available)
         self.num_test = info.splits[test].num_examples
         self._first_only = self.num_train < available
         self._buffer = _shuffle_buffer(info.splits[TRAIN])
         self._features = info.features
         self._decoders = {self._image: tfds.decode.SkipDecoding()}
-        label = info.features[self._label]
-        self.class_names = tuple(label.names)
+        self.class_names = tuple(info.features[self._label].names)
         self.all_jpeg = info.features[self._image].encoding_format == "jpeg"
         edges = info.features[self._image].shape[:2]
         small = None not in edges and max(edges) <= SMALL
@@ -64,29 +66,32 @@ class Catalog:
         self.edge = max(edges) if small else None
         self.normalization = builder.name if builder.name in normalization.MEAN_STD else normalization.DEFAULT
 
+    @override
     def train(self, random: np.random.Generator) -> tf.data.Dataset:
-        """Files in random order, read side by side, and a buffer that is drawn from.
+        """Files in random order, read side by side, and examples drawn from a buffer.
 
-        The buffer holds a small set whole, so that its order is any order.
+        The buffer holds all of a small set, so that any order can come.
         """
-        # The first N are to be the same in every epoch.
+        # The first N examples are the same ones in every epoch.
         files = self.train_files if self._first_only else list(random.permutation(self.train_files))
         records = tf.data.TFRecordDataset(files, num_parallel_reads=min(READERS, len(files)))
-        return _shuffled(records.take(self.num_train), min(self._buffer, self.num_train), random)
+        return _shuffle(records.take(self.num_train), min(self._buffer, self.num_train), random)
 
+    @override
     def test(self) -> tf.data.Dataset:
         return tf.data.TFRecordDataset(self._test_files)
 
-    def read(self, record):
+    @override
+    def read(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = self._features.deserialize_example(record, decoders=self._decoders)
         return example[self._image], tf.cast(example[self._label], tf.int64)
 
 
-def _builder(tfds, name: str, data_dir: str | os.PathLike | None):
+def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
     place = tfds.core.constants.DATA_DIR if data_dir is None else os.fspath(data_dir)
     unknown = UserError(
         f"Unknown data set {name!r}: it is neither digits, nor folder:PATH, nor a set of TensorFlow Datasets "
-        f"found in {place}."
+        f"in {place}."
     )
     if not NAME.fullmatch(name):
         raise unknown
@@ -102,7 +107,7 @@ def _builder(tfds, name: str, data_dir: str | os.PathLike | None):
     return builder
 
 
-def _how_to_get(builder, name: str, place: str) -> str:
+def _how_to_get(builder: tfds.core.DatasetBuilder, name: str, place: str) -> str:
     manual = Path(place) / "downloads" / "manual"
     archives = (
         f" (after putting the archives that https://www.tensorflow.org/datasets/catalog/{builder.name} names "
@@ -112,12 +117,12 @@ def _how_to_get(builder, name: str, place: str) -> str:
     )
     call = f"import tensorflow_datasets as tfds; tfds.load('{name}', data_dir='{place}')"
     return (
-        f"{name} is not in {place}, and nothing is downloaded unasked: pass the data_dir that holds it, or "
+        f"{name} is not in {place}, and nothing is downloaded unasked: give the data_dir that holds it, or "
         f'get it with python -c "{call}"{archives}.'
     )
 
 
-def _supervised(tfds, name: str, info) -> tuple[str, str]:
+def _supervised(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str]:
     """The names of the image and of the label."""
     keys = info.supervised_keys if len(info.supervised_keys or ()) == 2 else ("image", "label")
     types = (tfds.features.Image, tfds.features.ClassLabel)
@@ -131,7 +136,7 @@ def _supervised(tfds, name: str, info) -> tuple[str, str]:
     return keys
 
 
-def _files(tfds, info, split_name: str) -> list[str]:
+def _files(info: tfds.core.DatasetInfo, split_name: str) -> list[str]:
     if info.file_format != tfds.core.FileFormat.TFRECORD:
         raise UserError(f"{info.name} is stored as {info.file_format.value}; valid is tfrecord.")
     files = [os.fspath(path) for path in info.splits[split_name].filepaths]
@@ -141,17 +146,17 @@ def _files(tfds, info, split_name: str) -> list[str]:
     return files
 
 
-def _shuffle_buffer(split_info) -> int:
-    """Encoded images that fit into SHUFFLE_BYTES."""
+def _shuffle_buffer(split_info: tfds.core.SplitInfo) -> int:
+    """How many encoded images fit into SHUFFLE_BYTES."""
     each = max(1, int(split_info.num_bytes) // max(1, split_info.num_examples))
     return max(1, SHUFFLE_BYTES // each)
 
 
-def _shuffled(records: tf.data.Dataset, buffer: int, random: np.random.Generator) -> tf.data.Dataset:
+def _shuffle(records: tf.data.Dataset, buffer: int, random: np.random.Generator) -> tf.data.Dataset:
     """`records.shuffle(buffer)` by `random` alone.
 
-    The method mixes in the process's global seed (`tf.random.set_seed`), so that the order would
-    depend on more than an epoch's own seed; the operation behind it does not.
+    The method `shuffle` mixes in the process's global seed (`tf.random.set_seed`), so that the order
+    would depend on more than an epoch's own seed; the operation that it calls does not.
     """
     seed, seed2 = random.integers(1, 2**62, size=2)
     shuffled = tf.raw_ops.ShuffleDataset(

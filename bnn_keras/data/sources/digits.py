@@ -2,33 +2,35 @@
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
 from bnn_keras.data.sources import split
+from bnn_keras.data.sources.source import Source
 
 WHITE = 16  # the largest value in scikit-learn's images
 
 
-class Digits:
-    """The digits as a source; the split is fixed.
+class Digits(Source):
+    """The digits as a source; which of them are held out is fixed.
 
     Args:
-        train_examples: train on no more than so many.
+        train_examples: train on at most so many; None is all.
 
     Raises:
         UserError: train_examples does not fit.
     """
 
     kind = "digits"
-    edge: int | None = 8
+    edge = 8
     all_jpeg = False
-    class_names: tuple[str, ...] = tuple("0123456789")
+    class_names = tuple("0123456789")
     normalization = "digits"
 
-    def __init__(self, train_examples: int | None = None):
-        from sklearn import datasets  # a second to import, for this source only
+    def __init__(self, train_examples: int | None = None) -> None:
+        from sklearn import datasets  # takes a second to import
 
         digits = datasets.load_digits()
-        # The writers come one after the other: a fixed shuffle, of the generator that never changes.
+        # The set is ordered by writer. RandomState draws the same numbers in every version of NumPy.
         order = np.random.RandomState(0).permutation(len(digits.target))
         self.images = (digits.images[order, ..., None] * (255 / WHITE)).repeat(3, axis=-1).astype(np.float32)
         self.labels = digits.target[order].astype(np.int64)
@@ -36,11 +38,14 @@ class Digits:
         self._train = train[split.in_proportion(self.labels[train], train_examples)]
         self.num_train, self.num_test = len(self._train), len(self._test)
 
+    @override
     def train(self, random: np.random.Generator) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(random.permutation(self._train))
 
+    @override
     def test(self) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(self._test)
 
-    def read(self, record):
+    @override
+    def read(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(self.images, record), tf.gather(self.labels, record)

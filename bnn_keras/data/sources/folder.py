@@ -1,55 +1,55 @@
-"""A folder of images, one subfolder a class."""
+"""A folder of images, one subfolder for each class."""
 
 import collections
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
-from bnn_keras.data.dataset import PARALLEL_CALLS, note
 from bnn_keras.data.sources import images, split
+from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
 from bnn_keras.nn import normalization
 
 TRAIN = "train"
 TEST = ("val", "validation", "test")
-VALID = "valid is one subfolder a class, or train and val with one subfolder a class each"
+VALID = "valid is one subfolder for each class, or the subfolders train and val that contain those"
 
 
-class Folder:
-    """A folder as a source. Every file is decoded once beforehand, so that training meets no broken one.
+class Folder(Source):
+    """A folder as a source. Every file is decoded once beforehand, so that no broken one stops a training.
 
-    With subfolders train and val (or validation, or test) those are the split; otherwise a fifth
-    of every class is held out, by a hash of the file name, so that it stays the same.
+    The subfolders train and val (or validation, or test), if there are such, are the training and the
+    held-out examples. Otherwise a fifth of every class is held out, chosen by a hash of the file name,
+    so that the choice stays the same.
 
     Args:
         path: of the folder.
-        train_examples: train on no more than so many.
+        train_examples: train on at most so many; None is all.
         strict: refuse broken images instead of leaving them out.
 
     Raises:
-        UserError: there is no such folder, it has no two classes, a class has not enough images,
-            train_examples does not fit, or (strict) an image is broken.
+        UserError: there is no such folder, it has less than two classes, a class has not enough
+            images, train_examples does not fit, or (strict) an image is broken.
     """
 
     kind = "photographs"
-    edge: int | None = None
+    edge = None
     normalization = normalization.DEFAULT
 
-    def __init__(self, path: str, train_examples: int | None = None, strict: bool = False):
+    def __init__(self, path: str, train_examples: int | None = None, strict: bool = False) -> None:
         root = Path(path).expanduser()
         if not root.is_dir():
             raise UserError(f"There is no folder {path!r}: {VALID}.")
-        test_root = next((root / name for name in TEST if (root / name).is_dir()), None)
-        if not (root / TRAIN).is_dir():
-            test_root = None
-        train_root = root if test_root is None else root / TRAIN
+        train_root, test_root = _roots(root)
         self.class_names = _classes(train_root)
         train = _files(train_root, self.class_names)
         test = [] if test_root is None else _files(test_root, self.class_names)
-        train, test, self.all_jpeg = _whole(train, test, strict)
+        train, test, self.all_jpeg = _without_broken(train, test, strict)
         labels = _labels(train, self.class_names)
         _check_classes(train_root, self.class_names, labels, least=2 if test_root is None else 1)
         if test_root is None:
@@ -57,18 +57,21 @@ class Folder:
             train, test = [train[i] for i in kept], [train[i] for i in held_out]
             labels = labels[kept]
         elif not test:
-            raise UserError(f"{test_root} has no images; {VALID}.")
+            raise UserError(f"{test_root} has no images: {VALID}.")
         chosen = split.in_proportion(labels, train_examples)
         self._train, self._test = [train[i] for i in chosen], test
         self.num_train, self.num_test = len(self._train), len(self._test)
 
+    @override
     def train(self, random: np.random.Generator) -> tf.data.Dataset:
         return self._records([self._train[i] for i in random.permutation(self.num_train)])
 
+    @override
     def test(self) -> tf.data.Dataset:
         return self._records(self._test)
 
-    def read(self, record):
+    @override
+    def read(self, record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.io.read_file(record["path"]), record["label"]
 
     def _records(self, files: list[Path]) -> tf.data.Dataset:
@@ -76,29 +79,41 @@ class Folder:
         return tf.data.Dataset.from_tensor_slices({"path": paths, "label": _labels(files, self.class_names)})
 
 
+def _roots(root: Path) -> tuple[Path, Path | None]:
+    """The folders of the training and of the held-out images; None if the user has not split them."""
+    test = next((root / name for name in TEST if (root / name).is_dir()), None)
+    if test is None or not (root / TRAIN).is_dir():
+        return root, None
+    return root / TRAIN, test
+
+
+def _visible(root: Path) -> list[Path]:
+    return [path for path in root.iterdir() if not path.name.startswith(".")]
+
+
 def _classes(root: Path) -> tuple[str, ...]:
-    names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    names = sorted(path.name for path in _visible(root) if path.is_dir())
     if len(names) < 2:
         raise UserError(
-            f"{root} has {len(names)} subfolder(s), and telling classes apart takes two: {VALID}."
+            f"{root} has {len(names)} subfolder(s), but a classification needs two classes: {VALID}."
         )
     return tuple(names)
 
 
 def _files(root: Path, class_names: tuple[str, ...]) -> list[Path]:
-    """The image files of every class, each class in an order that says nothing."""
-    unknown = sorted({p.name for p in root.iterdir() if p.is_dir() and p.name[0] != "."} - set(class_names))
+    """The image files of every class, each class in the order of the hashes."""
+    unknown = sorted({path.name for path in _visible(root) if path.is_dir()} - set(class_names))
     if unknown:
-        raise UserError(f"{root} has a class that the training images have not: {unknown[0]!r}.")
+        raise UserError(f"{root} has a class without training images: {unknown[0]!r}.")
     files: list[Path] = []
     others: collections.Counter[str] = collections.Counter()
-    for name in class_names:
-        found = [p for p in (root / name).glob("*") if p.is_file() and p.name[0] != "."]
-        files += sorted((p for p in found if p.suffix.lower() in images.SUFFIXES), key=_hash)
-        others.update(p.suffix for p in found if p.suffix.lower() not in images.SUFFIXES)
+    for folder in filter(Path.is_dir, (root / name for name in class_names)):
+        found = [path for path in _visible(folder) if path.is_file()]
+        files += sorted((path for path in found if path.suffix.lower() in images.SUFFIXES), key=_hash)
+        others.update(path.suffix for path in found if path.suffix.lower() not in images.SUFFIXES)
     if others:
         kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(others.items()))
-        note(f"{root}: left out files that are no {', '.join(images.SUFFIXES)}: {kinds}")
+        _note(f"{root}: left out files that are no {', '.join(images.SUFFIXES)}: {kinds}")
     return files
 
 
@@ -111,30 +126,30 @@ def _labels(files: list[Path], class_names: tuple[str, ...]) -> np.ndarray:
     return np.array([number[file.parent.name] for file in files], np.int64)
 
 
-def _whole(train: list[Path], test: list[Path], strict: bool) -> tuple[list[Path], list[Path], bool]:
-    """The files that can be decoded to the end, and whether all of them are JPEGs."""
-    is_jpeg = _decoded([*train, *test])
+def _without_broken(train: list[Path], test: list[Path], strict: bool) -> tuple[list[Path], list[Path], bool]:
+    """The files that can be decoded, and whether all of them are JPEGs."""
+    is_jpeg = _decodable([*train, *test])
     broken = [file for file in (*train, *test) if file not in is_jpeg]
     if broken:
         message = f"{len(broken)} of {len(train) + len(test)} images: {', '.join(map(str, broken))}"
         if strict:
             raise UserError(f"Cannot decode {message}; without strict they are left out.")
-        note(f"skipped {message}")
+        _note(f"skipped {message}")
     train, test = ([file for file in part if file in is_jpeg] for part in (train, test))
     return train, test, all(is_jpeg.values())
 
 
-def _decoded(files: list[Path]) -> dict[Path, bool]:
-    """Decode every file; for those that can be, whether it is a JPEG."""
+def _decodable(files: list[Path]) -> dict[Path, bool]:
+    """Decode every file; for those that can be decoded, whether it is a JPEG."""
     if not files:
         return {}
 
-    def check(index, path):
+    def check(index: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         contents = tf.io.read_file(path)
         return index, tf.io.is_jpeg(contents), tf.shape(images.decode(contents))
 
     paths = tf.data.Dataset.from_tensor_slices([os.fspath(file) for file in files])
-    checked = paths.enumerate().map(check, num_parallel_calls=PARALLEL_CALLS).ignore_errors()
+    checked = paths.enumerate().map(check, num_parallel_calls=images.PARALLEL_CALLS).ignore_errors()
     return {files[int(index)]: bool(is_jpeg) for index, is_jpeg, _ in checked}
 
 
@@ -145,5 +160,10 @@ def _check_classes(root: Path, class_names: tuple[str, ...], labels: np.ndarray,
             why = "one to train on and one to hold out" if least == 2 else "one to train on"
             raise UserError(
                 f"Class {name!r} in {root} has {count} usable image(s) ({', '.join(images.SUFFIXES)}), "
-                f"and needs at least {least}: {why}."
+                f"but needs at least {least}: {why}."
             )
+
+
+def _note(message: str) -> None:
+    """Tell the user, on standard error."""
+    print(message, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Parts of a labelled set with the classes in proportion."""
+"""Parts of a labelled set in which the classes keep their proportions."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ HELD_OUT = 0.2
 
 
 def hold_out(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split into training and test examples, 80 to 20 in every class.
+    """Split a set into training and held-out examples, 80 to 20 in every class.
 
     Args:
-        labels: of examples whose order says nothing; the first ones of a class are held out, at
-            least one.
+        labels: of examples in an arbitrary order; the first ones of each class, at least one, are
+            held out.
 
     Returns:
-        Indices of the training and of the test examples, each in order.
+        Indices of the training examples and of the held-out ones, each ascending.
     """
     held_out = np.zeros(len(labels), bool)
     for label in np.unique(labels):
@@ -25,29 +25,32 @@ def hold_out(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_proportion(labels: np.ndarray, count: int | None) -> np.ndarray:
-    """Indices of `count` examples with the classes in proportion, in order; all of them if None.
+    """Choose `count` examples with the classes in proportion; None is all.
+
+    Returns:
+        Their indices, ascending.
 
     Raises:
-        UserError: see `checked`.
+        UserError: see `check_count`.
     """
     rank = np.empty(len(labels))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(np.argsort(rank, kind="stable")[: checked(count, len(labels))])
+    return np.sort(np.argsort(rank, kind="stable")[: check_count(count, len(labels))])
 
 
-def checked(train_examples: int | None, available: int) -> int:
-    """The number of training examples that was asked for.
+def check_count(train_examples: int | None, available: int) -> int:
+    """The number of training examples to use; None is all.
 
     Raises:
-        UserError: there are not so many, or it is below 1.
+        UserError: it is below 1 or above the number of those that are available.
     """
     if train_examples is None:
         return available
     if not 1 <= train_examples <= available:
         raise UserError(
-            f"train_examples must be from 1 to {available}, what the training set has. "
+            f"train_examples must be from 1 to {available}, the size of the training set. "
             f"Received: {train_examples}."
         )
     return train_examples
