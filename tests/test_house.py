@@ -1,17 +1,11 @@
 """The rules of docs/architecture.md: which room may import which, and what no module does."""
 
 import ast
-import re
 import subprocess
 import sys
 
 import pytest
-from absl import flags
 
-import convert
-import train
-from bnn_keras.cli import command as cli
-from bnn_keras.errors import UserError
 from tests import architecture
 
 ROOT = architecture.ROOT
@@ -135,7 +129,7 @@ def test_importing_the_library_changes_nothing_in_the_process():
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("first", ["bnn_keras", "zoo", "train"])
+@pytest.mark.parametrize("first", ["bnn_keras", "zoo"])
 def test_keras_2_is_set_however_the_user_comes_in(first):
     done = python(f"import {first}, tensorflow as tf; print(tf.keras.Model.__module__)")
     assert done.stdout.startswith("tf_keras."), done.stderr
@@ -157,51 +151,3 @@ def test_a_contrary_setting_is_overruled_aloud():
         "import bnn_keras, tensorflow as tf; print(tf.keras.Model.__module__)", TF_USE_LEGACY_KERAS="0"
     )
     assert done.stdout.startswith("tf_keras.") and "bnn_keras sets it to 1" in done.stderr
-
-
-def run(main, *arguments):
-    values = flags.FlagValues()
-    flags.DEFINE_integer("number", 1, "a number", flag_values=values)
-    return cli.run(main, values, "what it does", ["program", *arguments])
-
-
-def fails(error):
-    def main(values, positional):
-        raise error
-
-    return main
-
-
-def test_exit_status(capsys):
-    assert run(lambda values, positional: None) == 0
-    assert run(fails(UserError("Received 3; valid: 4."))) == 2
-    assert capsys.readouterr().err == "error: Received 3; valid: 4.\n"
-    assert run(fails(KeyError("a bug of ours"))) == 1
-    assert "Traceback" in capsys.readouterr().err
-    assert run(fails(KeyboardInterrupt())) == 130
-
-
-def test_flags_that_do_not_exist_or_fit(capsys):
-    assert run(lambda *_: None, "--nubmer=2") == 2
-    error = capsys.readouterr().err
-    assert "nubmer" in error and "valid flags: --number" in error and "Traceback" not in error
-    assert run(lambda *_: None, "--number=two") == 2
-    assert "two" in capsys.readouterr().err
-    assert run(lambda values, positional: cli.no_more(positional), "stray") == 2
-    assert "Unexpected argument 'stray'" in capsys.readouterr().err
-
-
-def test_help_shows_what_it_does_and_our_flags_only(capsys):
-    assert run(lambda *_: pytest.fail("ran"), "--help") == 0
-    shown = capsys.readouterr().out
-    assert "what it does" in shown and "--number" in shown and "verbosity" not in shown
-
-
-@pytest.mark.parametrize("command", [train, convert], ids=["train", "convert"])
-def test_help_has_one_line_for_every_flag(command, capsys):
-    assert command.main(["program", "--help"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    for name in command.FLAGS:
-        (line,) = [line for line in lines if re.match(rf"  --(\[no\])?{name} ", line)]
-        assert command.FLAGS[name].help.split()[-1] in line, name
-    assert len([line for line in lines if line.startswith("  --")]) == len(list(command.FLAGS))
