@@ -37,7 +37,13 @@ for _paper in PAPERS:
 
 
 def list_models() -> list[str]:
-    """The names that `build` takes, sorted."""
+    """The names that `build` takes, sorted.
+
+    Example:
+        >>> import zoo
+        >>> [name for name in zoo.list_models() if name.startswith("bnext")]
+        ['bnext18', 'bnext_l', 'bnext_m', 'bnext_s', 'bnext_t']
+    """
     return sorted(name for paper in PAPERS for name in paper.variants)
 
 
@@ -111,7 +117,13 @@ def variant(name: str) -> dict[str, Any]:
 
 
 def settings_of(name: str) -> Mapping[str, Setting]:
-    """Every setting of a network that `build` takes, with its kind."""
+    """Every setting of a network that `build` takes, with its kind.
+
+    Example:
+        >>> import zoo
+        >>> zoo.settings_of("meliusnet22")["stem"].kind.valid
+        'one of grouped, conv7x7, thumbnail'
+    """
     return paper_of(name).settings
 
 

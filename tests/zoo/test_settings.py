@@ -1,5 +1,6 @@
 """The settings of networks: declared once, with kinds, and refused in words."""
 
+import doctest
 import inspect
 
 import pytest
@@ -73,3 +74,8 @@ def test_settings_that_cannot_be_are_refused_in_words(name, settings, message):
 def test_shapes_and_classes_that_cannot_be(shape, classes, message):
     with pytest.raises(UserError, match=message):
         zoo.build("meliusnet22", shape, classes)
+
+
+def test_the_examples_in_the_docstrings_are_true():
+    ran = doctest.testmod(registry)
+    assert ran.attempted >= 6 and not ran.failed
