@@ -13,6 +13,8 @@ With the grouped stem, the default here, 28 reaches 62.6 % and 37 reaches 64.2 %
 32-bit DenseNet that the MeliusNet paper compares with (its section 4.2).
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from zoo import shared
@@ -42,7 +44,7 @@ def network(
     stem: str = "grouped",
     stem_pool: int = 3,
     head: shared.Head,
-    **conv_options,
+    **conv_options: Any,
 ) -> tf.Tensor:
     """The network after the normalisation.
 

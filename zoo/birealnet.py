@@ -7,6 +7,8 @@ Here with MeliusNet's quantizers and recipe, as that paper's comparison has it: 
 extra BatchNorms and its last ReLU.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from zoo import resnete, shared
@@ -28,7 +30,7 @@ def network(
     stem: str = "grouped",
     stem_pool: int = 3,
     head: shared.Head,
-    **conv_options,
+    **conv_options: Any,
 ) -> tf.Tensor:
     """The network after the normalisation.
 

@@ -17,6 +17,8 @@ With them two networks of the paper's own comparisons: the 32-bit MeliusNet of s
 naive network of the supplement.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from bnn_keras.settings.kinds import Choice, Setting
@@ -60,7 +62,7 @@ RECIPES = {
 }
 
 
-def melius_block(x: tf.Tensor, growth: int, name: str, **conv_options) -> tf.Tensor:
+def melius_block(x: tf.Tensor, growth: int, name: str, **conv_options: Any) -> tf.Tensor:
     """A dense block adds `growth` channels, and an improvement block improves just these channels
     (section 3.1, figure 1a)."""
     grown, new = shared.dense_block(x, growth, f"{name}_dense", **conv_options)
@@ -72,7 +74,7 @@ def melius_block(x: tf.Tensor, growth: int, name: str, **conv_options) -> tf.Ten
     return tf.keras.layers.Concatenate(name=f"{name}_improvement")([x, better])
 
 
-def naive_block(x: tf.Tensor, growth: int, name: str, **conv_options) -> tf.Tensor:
+def naive_block(x: tf.Tensor, growth: int, name: str, **conv_options: Any) -> tf.Tensor:
     """A dense block and a residual block over the full width, with which the improvement block is
     compared (supplement, section 2, figure 2a)."""
     x, _ = shared.dense_block(x, growth, f"{name}_dense", **conv_options)
@@ -97,7 +99,7 @@ def network(
     stem: str = "grouped",
     stem_pool: int = 3,
     head: shared.Head,
-    **conv_options,
+    **conv_options: Any,
 ) -> tf.Tensor:
     """The network after the normalisation.
 

@@ -12,6 +12,8 @@ second one Bi-RealNet34:
 | resnete34 | grouped | 63.7    | 5.21 | 1.43e8 |
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from bnn_keras.settings.kinds import Setting, Switch
@@ -32,7 +34,7 @@ PARAMS = {"resnete18": 11_685_838, "resnete34": 21_793_998}  # grouped stem
 RECIPES = dict.fromkeys(VARIANTS, "meliusnet")
 
 
-def residual_unit(x: tf.Tensor, filters: int, strides: int, name: str, **conv_options) -> tf.Tensor:
+def residual_unit(x: tf.Tensor, filters: int, strides: int, name: str, **conv_options: Any) -> tf.Tensor:
     """One binary convolution with a shortcut of its own. Where the shape changes, the shortcut is an
     average pooling and a 32-bit 1x1 convolution."""
     change = shared.activated_conv(x, filters, name, strides, **conv_options)
@@ -44,7 +46,9 @@ def residual_unit(x: tf.Tensor, filters: int, strides: int, name: str, **conv_op
     return tf.keras.layers.Add(name=name)([x, change])
 
 
-def sections(x: tf.Tensor, blocks: tuple[int, ...], channels: tuple[int, ...], **conv_options) -> tf.Tensor:
+def sections(
+    x: tf.Tensor, blocks: tuple[int, ...], channels: tuple[int, ...], **conv_options: Any
+) -> tf.Tensor:
     """All residual units; every section but the first halves the feature map's edge."""
     for section, (depth, filters) in enumerate(zip(blocks, channels, strict=True), start=1):
         for unit in range(1, 2 * depth + 1):
@@ -62,7 +66,7 @@ def network(
     stem: str = "grouped",
     stem_pool: int = 3,
     head: shared.Head,
-    **conv_options,
+    **conv_options: Any,
 ) -> tf.Tensor:
     """The network after the normalisation.
 

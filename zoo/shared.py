@@ -129,7 +129,7 @@ def average_pool(x: tf.Tensor, name: str) -> tf.Tensor:
     return tf.keras.layers.AveragePooling2D(2, padding="same", name=name)(x)
 
 
-def dense_block(x: tf.Tensor, growth: int, name: str, **conv_options) -> tuple[tf.Tensor, tf.Tensor]:
+def dense_block(x: tf.Tensor, growth: int, name: str, **conv_options: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """A dense block (MeliusNet, section 3.1; BinaryDenseNet, section 3.4).
 
     Returns:
