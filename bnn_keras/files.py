@@ -1,12 +1,14 @@
-"""Files appear whole or not at all."""
+"""Files are written whole or not at all, and what cannot be opened is said in one sentence."""
 
 import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from bnn_keras.errors import UserError
 
@@ -54,8 +56,48 @@ def _reason(error: OSError, path: Path) -> str:
     return f"no space left on the device ({shutil.disk_usage(folder).free / 2**20:.1f} MiB free)"
 
 
+@contextlib.contextmanager
+def opening(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Open a regular file to read its bytes.
+
+    Raises:
+        UserError: there is no such file, it may not be read, or it is a folder, a pipe or a device.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            # Opening a pipe that nobody writes to would wait for ever.
+            file = stack.enter_context(open(path, "rb", opener=_open_without_waiting))
+        except (OSError, ValueError) as error:  # the latter for a null character in the path
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(f"Cannot read {path}: {reason}.") from error
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise UserError(f"Cannot read {path}: it is not a regular file.")
+        yield file
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def read_bytes(path: str | os.PathLike, at_most: int) -> bytes:
+    """The content of a regular file.
+
+    Args:
+        path: of the file.
+        at_most: the largest size in bytes that such a file can have.
+
+    Raises:
+        UserError: as `opening` does, or the file is larger.
+    """
+    with opening(path) as file:
+        content = file.read(at_most + 1)
+    if len(content) > at_most:
+        raise UserError(f"{path} is too large: such a file has at most {at_most:,} bytes.")
+    return content
+
+
 def check_writable(path: str | os.PathLike) -> None:
-    """Raise UserError if a file could not be written there: before long work, not behind it."""
+    """Raise UserError if a file could not be written there: before long work, not after it."""
     folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
     with writing(path), tempfile.TemporaryFile(dir=folder):
         pass
