@@ -9,6 +9,8 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
+from bnn_keras.settings.address import Address, split_address
+from bnn_keras.settings.kinds import convert_value
 
 SERVICE = tf.data.experimental.service
 Server: TypeAlias = tf.data.experimental.service.DispatchServer | tf.data.experimental.service.WorkerServer
@@ -51,13 +53,11 @@ def check(dispatcher: str) -> None:
     Raises:
         UserError: nothing listens there, or this is no address.
     """
-    host, colon, port = dispatcher.rpartition(":")
-    if not (host and colon and port.isdigit()):
-        raise UserError(f"A tf.data service has an address like HOST:5050. Received: {dispatcher!r}.")
+    address = split_address(convert_value("The address of a tf.data service", Address(), dispatcher))
     try:
-        with contextlib.closing(socket.create_connection((host, int(port)), TIMEOUT)):
+        with contextlib.closing(socket.create_connection(address, TIMEOUT)):
             pass
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         raise UserError(
             f"No tf.data service answers at {dispatcher}: {error}. Start one with "
             f"python -m bnn_keras data-service."

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -14,9 +13,9 @@ from absl import flags
 
 from bnn_keras import files
 from bnn_keras.errors import UserError, one_of
+from bnn_keras.settings.address import CLUSTER, read_cluster
 
 STRATEGIES = ("none", "mirrored", "multiworker")
-CLUSTER = "TF_CONFIG"
 OPTIONS = ("sync_batch_norm", "data_service")  # flags that are options of `bnn_keras.training.fit.train`
 
 
@@ -48,23 +47,9 @@ def strategy(name: str | None) -> tf.distribute.Strategy:
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
     if name == "multiworker":
-        _check_cluster(os.environ.get(CLUSTER))
+        read_cluster(os.environ.get(CLUSTER))
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
-
-
-def _check_cluster(text: str | None) -> None:
-    """Raise UserError for a TF_CONFIG that TensorFlow would take for a cluster of one, or fail on."""
-    try:
-        config = json.loads(text or "null")
-        task, cluster = config["task"], config["cluster"]
-        cluster[task["type"]][int(task["index"])]
-    except (ValueError, TypeError, LookupError):
-        raise UserError(
-            f"--strategy=multiworker needs {CLUSTER} in the environment, with the addresses of all workers "
-            f'and which of them this is, such as {{"cluster": {{"worker": ["a:2222", "b:2222"]}}, "task": '
-            f'{{"type": "worker", "index": 0}}}}; python -m bnn_keras launch sets it. Received: {text}.'
-        ) from None
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -67,14 +67,9 @@ def test_what_cannot_be_shared_out_is_refused():
         digits.test(30, limit=2, part=(0, 3))
 
 
-@pytest.mark.parametrize(
-    "cluster",
-    ["", "{", "[]", '{"cluster": {"worker": ["a:1"]}}',
-     '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'],
-)  # fmt: skip
-def test_a_cluster_that_is_none_is_refused_with_an_example(cluster, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", cluster)
-    with pytest.raises(UserError, match=r"needs TF_CONFIG .* such as \{.*\}; .*bnn_keras launch"):
+def test_a_strategy_of_several_workers_needs_a_cluster(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{")
+    with pytest.raises(UserError, match="need TF_CONFIG in the environment"):
         distribution.strategy(None)
 
 
@@ -280,12 +275,12 @@ def test_a_run_that_reads_through_a_service_has_the_same_weights(service_of_two,
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("5050", "has an address like HOST:5050. Received: '5050'"),
+        ("5050", "must be an address like HOST:5050.* Received: '5050'"),
         (
             "localhost:1",
             "No tf.data service answers at localhost:1: .*Start one with python -m bnn_keras data-service",
         ),
-        ("localhost:99999", "No tf.data service answers at localhost:99999"),
+        ("localhost:99999", "must be an address like HOST:5050"),
     ],
 )
 def test_a_service_that_is_not_there(address, sentence, tmp_path):
