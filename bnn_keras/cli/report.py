@@ -78,14 +78,14 @@ def compare_flips(folders: Sequence[RunFolder]) -> bytes:
             "The runs are told apart by their folders' names, which must differ. "
             f"Received: {', '.join(folder.path.name for folder in folders)}."
         )
-    (first, expected), *others = [(name, flip_charts.ends(table)) for name, table in tables.items()]
+    (first, expected), *others = [(name, flip_charts.first_and_last(table)) for name, table in tables.items()]
     for name, kernels in others:
         if kernels != expected:
             raise UserError(
                 f"The runs must be of one network. Received: {first} with the binary kernels "
                 f"{_names(expected)}, {name} with {_names(kernels)}."
             )
-    return charts.png(flip_charts.compared(tables))
+    return charts.png(flip_charts.compare_runs(tables))
 
 
 def _table(folder: RunFolder, path: Path) -> Table:

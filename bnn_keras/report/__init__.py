@@ -1,6 +1,6 @@
-"""What a run shows: scalars for TensorBoard, pictures, and one page.
+"""What a run shows: scalars for TensorBoard, pictures, and one page with everything.
 
-`python -m bnn_keras report` draws them again, and the flips of several runs in one picture.
+`python -m bnn_keras report` draws them again, or draws the flips of several runs in one picture.
 """
 
 from bnn_keras.report.tensorboard import write_scalars

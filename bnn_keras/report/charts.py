@@ -1,4 +1,4 @@
-"""Line charts as data: what they show, in words for who cannot see them, and drawn."""
+"""Line charts as data: drawn, and described in words for readers who cannot see them."""
 
 import dataclasses
 import io
@@ -7,24 +7,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 
 PANEL = (4.6, 3.1)  # inches
-CYCLE = 6  # colours before they repeat
-CROWD = 4  # lines
+CYCLE = 6  # colours, after which they repeat
+CROWD = 4  # lines; with more of them the legend is beside the chart
 
 
 @dataclasses.dataclass(frozen=True)
 class Theme:
-    """Colours of a background.
+    """The colours of a light or a dark page.
 
     Args:
         text, grid: of axes and grid lines.
-        colors: of unordered lines, told apart by the colour-blind too (Okabe and Ito's).
-        shades: of ordered ones, the ends of matplotlib's scale "viridis" that can be seen.
-        background: of a picture that stands alone.
+        colors: of unordered lines; the colour-blind can tell them apart (Okabe and Ito's).
+        shades: of ordered lines: the part of matplotlib's scale "viridis" that is visible.
+        background: of a picture that is not in a page.
     """
 
     text: str
@@ -51,22 +52,22 @@ class Line:
     """One line of a chart.
 
     Args:
-        label: for the legend; "" if the chart's title says it.
-        x, y: equally long.
+        label: for the legend; "" if the title of the chart says it.
+        x, y: of equal length.
         style: matplotlib's: "-", "--", ":".
         color: index of a colour; lines that belong together share one.
-        shade: place on an ordered scale instead, from 0 to 1.
+        shade: place on an ordered scale of colours, from 0 to 1; replaces `color`.
     """
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
     style: str = "-"
     color: int = 0
     shade: float | None = None
 
     def description(self) -> str:
-        """Where it begins and ends, and its extremes, in words."""
+        """In words, where the line begins and ends, and its extremes."""
         known = [(x, y) for x, y in zip(self.x, self.y, strict=True) if math.isfinite(y)]
         if not known:
             return f"{self.label or 'the line'}: no values"
@@ -86,9 +87,9 @@ class Chart:
         title: above it.
         lines: in the order of the legend.
         x_label, y_label: of the axes.
-        y_scale: "linear", "log", or "counts": from 0 on, logarithmic above 1.
-        y_top: end of the axis, for charts that are to be compared; None is the lines' own.
-        marks: places on the x axis where something changes, a dotted line each.
+        y_scale: "linear", "log", or "counts": starts at 0, logarithmic above 1.
+        y_top: end of the axis, for charts that are to be compared; None fits it to the lines.
+        marks: places on the x axis where something changes; a dotted line each.
     """
 
     title: str
@@ -109,16 +110,18 @@ class Chart:
 
 
 def svg(chart: Chart, theme: Theme) -> bytes:
-    """One chart on a transparent background."""
-    return _drawn([[chart]], theme, "svg", {"Date": None}, transparent=True)
+    """Draw a chart on a transparent background."""
+    return _draw_rows([[chart]], theme, "svg", {"Date": None}, transparent=True)
 
 
 def png(rows: Sequence[Sequence[Chart]]) -> bytes:
-    """A picture that stands alone: rows of charts, of equal length."""
-    return _drawn(rows, LIGHT, "png", {"Software": None}, facecolor=LIGHT.background)
+    """Draw rows of charts, of equal length, as a picture that is not in a page."""
+    return _draw_rows(rows, LIGHT, "png", {"Software": None}, facecolor=LIGHT.background)
 
 
-def _drawn(rows: Sequence[Sequence[Chart]], theme: Theme, kind: str, metadata: dict, **options) -> bytes:
+def _draw_rows(
+    rows: Sequence[Sequence[Chart]], theme: Theme, kind: str, metadata: dict, **options: Any
+) -> bytes:
     settings: Any = {
         "text.color": theme.text,
         "axes.labelcolor": theme.text,
@@ -128,9 +131,9 @@ def _drawn(rows: Sequence[Sequence[Chart]], theme: Theme, kind: str, metadata: d
         "grid.color": theme.grid,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        # A layer may be called anything, also what looks like a formula.
+        # The name of a layer may look like a formula.
         "text.parse_math": False,
-        # Otherwise the names inside the file are random.
+        # Without it the names inside the file are random.
         "svg.hashsalt": "bnn_keras",
     }
     with matplotlib.rc_context(settings):
@@ -146,7 +149,7 @@ def _drawn(rows: Sequence[Sequence[Chart]], theme: Theme, kind: str, metadata: d
 
 def _draw(axes: Axes, chart: Chart, theme: Theme) -> None:
     for line in chart.lines:
-        # A single point makes no line.
+        # A single point is not visible as a line.
         marker = "." if len(line.x) < 40 else ""
         color = _color(line, theme)
         axes.plot(line.x, line.y, line.style, color=color, label=line.label, marker=marker, linewidth=1.8)
@@ -162,17 +165,17 @@ def _draw(axes: Axes, chart: Chart, theme: Theme) -> None:
         axes.set_yscale(chart.y_scale)
         axes.set_ylim(top=chart.y_top)
     if chart.y_scale != "linear":
-        # The default writes powers as formulas.
+        # By default, matplotlib writes powers as formulas.
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
     if any(line.label for line in chart.lines):
-        # Many lines leave no free corner.
+        # Many lines leave no corner free.
         beside: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(chart.lines) > CROWD else {}
         axes.legend(frameon=False, fontsize="small", handlelength=3.5, **beside)
 
 
-def _color(line: Line, theme: Theme):
+def _color(line: Line, theme: Theme) -> str | tuple[float, ...]:
     if line.shade is None:
         return theme.colors[line.color % CYCLE]
     low, high = theme.shades

@@ -1,4 +1,4 @@
-"""The charts of flips (MeliusNet, supplement, figure 4): the first and the last binary convolution."""
+"""Charts of the flips in the first and the last binary convolution (MeliusNet, supplement, figure 4)."""
 
 from collections.abc import Mapping
 
@@ -8,45 +8,46 @@ from bnn_keras.runs.table import PERCENTILES, Table
 STYLES = ("-", "--", "-.", ":")
 
 
-def of(table: Table) -> list[Chart]:
-    """For the first and the last binary kernel of a run a chart with a line for each percentile.
+def flip_charts(table: Table) -> list[Chart]:
+    """A chart for the first and one for the last binary kernel, with a line for each percentile.
 
     Args:
-        table: a run's flips.csv.
+        table: flips.csv of a run.
     """
     return [
-        _counts(f"Flips: {place}, {kernel}", _percentiles(table, kernel)) for place, kernel in ends(table)
+        _count_chart(f"Flips: {place}, {kernel}", _percentiles(table, kernel))
+        for place, kernel in first_and_last(table)
     ]
 
 
-def compared(tables: Mapping[str, Table]) -> list[list[Chart]]:
-    """The first and the last kernel in a row each: what flipped at all, then run by run the percentiles.
+def compare_runs(tables: Mapping[str, Table]) -> list[list[Chart]]:
+    """Two rows of charts, for the first and the last binary kernel.
+
+    The first chart of a row shows the share of weights that flipped at all, in every run; the others
+    show the percentiles of one run each.
 
     Args:
-        tables: flips.csv of runs of the same network, by what the runs are to be called.
+        tables: flips.csv of runs of the same network, by the names of the runs.
     """
     rows = []
-    for place, kernel in ends(next(iter(tables.values()))):
+    for place, kernel in first_and_last(next(iter(tables.values()))):
         percentiles = {run: _percentiles(table, kernel) for run, table in tables.items()}
         top = 1.2 * max(max(line.y) for lines in percentiles.values() for line in lines)
         unstable = [_unstable(i, run, table, kernel) for i, (run, table) in enumerate(tables.items())]
         shares = Chart(f"{place}: flipped at all", unstable, y_label="% of the weights", y_scale="log")
-        rows.append([shares, *(_counts(f"{place}: {run}", lines, top) for run, lines in percentiles.items())])
+        rows.append(
+            [shares, *(_count_chart(f"{place}: {run}", lines, top) for run, lines in percentiles.items())]
+        )
     return rows
 
 
-def ends(table: Table) -> list[tuple[str, str]]:
-    """(place, name) of the first and the last binary kernel; one or none where there are no two."""
-    kernels = kernels_of(table)
+def first_and_last(table: Table) -> list[tuple[str, str]]:
+    """("first", name) and ("last", name) of the binary kernels in a table, as far as there are any."""
+    kernels = list(dict.fromkeys(row["kernel"] for row in table.rows))
     return list(zip(("first", "last"), [*kernels[:1], *kernels[1:][-1:]], strict=False))
 
 
-def kernels_of(table: Table) -> list[str]:
-    """The names of the binary kernels, in the network's order."""
-    return list(dict.fromkeys(row["kernel"] for row in table.rows))
-
-
-def _counts(title: str, lines: list[Line], top: float | None = None) -> Chart:
+def _count_chart(title: str, lines: list[Line], top: float | None = None) -> Chart:
     return Chart(title, lines, y_label="flips of a weight in an epoch", y_scale="counts", y_top=top)
 
 

@@ -1,4 +1,4 @@
-"""Pieces of a page in HTML that needs nothing but itself. All text that comes in is escaped here."""
+"""Parts of a page in HTML that needs no other file. All text is escaped here."""
 
 import base64
 import html
@@ -8,7 +8,7 @@ from bnn_keras.report import charts
 from bnn_keras.report.charts import Chart
 from bnn_keras.report.style import STYLE
 
-# Whatever slips through cannot load or run anything.
+# Even text that is not escaped by mistake cannot load or run anything.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 PAGE = """<!DOCTYPE html>
@@ -38,8 +38,8 @@ def page(title: str, sentence: str, parts: Iterable[str]) -> str:
     """A whole page.
 
     Args:
-        title, sentence: text, for its head.
-        parts: HTML, made by the functions below.
+        title, sentence: text, for the head of the page.
+        parts: HTML, from the functions below.
     """
     return PAGE.format(
         title=escaped(title),
@@ -51,7 +51,7 @@ def page(title: str, sentence: str, parts: Iterable[str]) -> str:
 
 
 def escaped(text: object) -> str:
-    """Text as HTML, also inside of attributes."""
+    """Text as HTML, also valid in attributes."""
     return html.escape(str(text), quote=True)
 
 
@@ -61,11 +61,12 @@ def section(title: str, *parts: str) -> str:
 
 
 def paragraph(text: str) -> str:
+    """A paragraph of text."""
     return f"<p>{escaped(text)}</p>"
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
-    """The few numbers that matter most, large."""
+    """The most important numbers with their names, in large type."""
     items = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in pairs)
     return f'<dl class="facts">{items}</dl>'
 
@@ -76,7 +77,14 @@ def table(
     left: Collection[int] = (0,),
     caption: str = "",
 ) -> str:
-    """A table that scrolls by itself where it is too wide; columns not in `left` are flush right."""
+    """A table, which scrolls by itself if it is too wide.
+
+    Args:
+        headings: of the columns.
+        rows: of cells, as many as there are headings.
+        left: the columns that are aligned left; the others are aligned right.
+        caption: above the table.
+    """
 
     def line(cells: Sequence[object], tag: str) -> str:
         kinds = ["" if i in left else ' class="number"' for i in range(len(cells))]
@@ -97,12 +105,12 @@ def table(
 
 
 def folded(summary: str, *parts: str) -> str:
-    """Parts that are shown on demand."""
+    """Parts that are shown when the reader clicks on the summary."""
     return f"<details><summary>{escaped(summary)}</summary>\n" + "\n".join(parts) + "\n</details>"
 
 
 def figures(shown: Iterable[Chart]) -> str:
-    """Charts side by side, each for a light and for a dark page."""
+    """Charts side by side, each drawn for a light and for a dark page."""
     return '<div class="charts">\n' + "\n".join(map(_figure, shown)) + "\n</div>"
 
 
@@ -115,5 +123,5 @@ def _figure(chart: Chart) -> str:
 
 
 def data_url(content: bytes, kind: str) -> str:
-    """An image file as an address."""
+    """An image file as a URL."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

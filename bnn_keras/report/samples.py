@@ -1,24 +1,24 @@
-"""What a network says of some held-out images."""
+"""What a network predicts for some held-out images."""
 
 import dataclasses
 
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.data import Dataset, Source
+from bnn_keras.data import Dataset
 
 SAMPLES = 24
-# Sets that lie sorted by class are sampled all over, but no more records than this are passed over.
-PASSED_OVER = 5000
+# The samples are spread over so many held-out images, because some sets are sorted by class.
+SPREAD = 5000
 THUMBNAIL = 96  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A held-out image and what became of it.
+    """A held-out image and what the network predicts for it.
 
     Args:
-        png: the image as the network saw it, or smaller, a PNG file.
+        png: the image as the network saw it, or smaller; a PNG file.
         size: edge of the PNG in pixels.
         truth, predicted: names of classes.
         probability: of the predicted class.
@@ -32,40 +32,26 @@ class Sample:
 
     @property
     def right(self) -> bool:
+        """Whether the prediction is true."""
         return self.truth == self.predicted
 
 
-@dataclasses.dataclass
-class _Every:
-    """A source of whose held-out examples only every n-th is there."""
-
-    source: Source
-    n: int
-
-    def __getattr__(self, name):
-        return getattr(self.source, name)
-
-    def test(self) -> tf.data.Dataset:
-        return self.source.test().shard(self.n, 0)
-
-
-def of(network: tf.keras.Model, dataset: Dataset, number: int = SAMPLES) -> list[Sample]:
+def classify_samples(network: tf.keras.Model, dataset: Dataset, number: int = SAMPLES) -> list[Sample]:
     """Classify held-out images.
 
     Args:
         network: from images, RGB in [0, 255], to logits.
-        dataset: of as many classes.
-        number: of images, spread evenly over the first `PASSED_OVER` of the held-out ones.
+        dataset: with as many classes.
+        number: how many images, spread evenly over the first `SPREAD` held-out ones.
     """
     number = min(number, dataset.num_test)
-    every = min(dataset.num_test, PASSED_OVER) // number
-    thinned = dataclasses.replace(dataset, source=_Every(dataset.source, every))
-    images, labels = next(iter(thinned.test(number, limit=number)))
-    shares = tf.nn.softmax(network.predict_on_batch(images)).numpy()
+    step = min(dataset.num_test, SPREAD) // number
+    images, labels = next(iter(dataset.test(number * step, limit=number * step, part=(0, step))))
+    probabilities = tf.nn.softmax(network.predict_on_batch(images)).numpy()
     names = dataset.class_names
     return [
-        Sample(*_thumbnail(image), names[int(label)], names[int(share.argmax())], float(share.max()))
-        for image, label, share in zip(images, labels, shares, strict=True)
+        Sample(*_thumbnail(image), names[int(label)], names[int(row.argmax())], float(row.max()))
+        for image, label, row in zip(images, labels, probabilities, strict=True)
     ]
 
 

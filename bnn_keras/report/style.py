@@ -1,4 +1,4 @@
-"""How the page looks: one column, two where there is room, light or dark as the reader's system is."""
+"""How the page looks: one column, or two if there is room; light or dark, like the reader's system."""
 
 STYLE = """
 :root { --text: #22262c; --quiet: #59616d; --ground: #fff; --card: #f4f5f7; --rule: #d9dce1;

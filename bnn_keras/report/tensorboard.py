@@ -9,12 +9,12 @@ from bnn_keras.runs.folder import RunFolder
 
 
 def write_scalars(folder: RunFolder, epoch: int, scalars: Mapping[str, float]) -> None:
-    """Add an epoch's numbers to what TensorBoard shows.
+    """Write an epoch's numbers for TensorBoard.
 
     Args:
         folder: of the run.
-        epoch: counted from 1, TensorBoard's step.
-        scalars: by name; a name with slashes lies in groups.
+        epoch: counted from 1; TensorBoard's step.
+        scalars: by name; slashes in a name make groups.
     """
     with files.writing(folder.tensorboard):
         writer = tf.summary.create_file_writer(str(folder.tensorboard))

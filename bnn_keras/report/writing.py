@@ -1,46 +1,53 @@
-"""The report of a run: pictures, and one page with everything."""
+"""The report of a run: pictures, and a page with everything."""
 
+import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 
 from bnn_keras import accounting, files, weights
 from bnn_keras.data import Dataset
-from bnn_keras.report import charts, curves, flip_charts, page, samples
-from bnn_keras.report.samples import Sample
+from bnn_keras.report import charts, page
+from bnn_keras.report.curves import assistant_switches, authors_curve, history_charts
+from bnn_keras.report.flip_charts import flip_charts
+from bnn_keras.report.samples import THUMBNAIL, Sample, classify_samples
 from bnn_keras.runs import RunFolder, Table
+from bnn_keras.runs.config import RunConfig
+from bnn_keras.runs.table import PERCENTILES
 
-FLIP_COLUMNS = ("kernel", "weights", "stable", "mean", "p50", "p75", "p90", "p95", "p99", "p100")
-# In sections of their own.
-APART = ("recipe", "environment")
+FLIP_COLUMNS = ("kernel", "weights", "stable", "mean", *(f"p{p}" for p in PERCENTILES))
+SEPARATE = ("recipe", "environment")  # settings in tables of their own
 
 
 def write(folder: RunFolder, sentence: str, dataset: Dataset | None = None) -> None:
-    """Draw the run's tables and write its page.
+    """Draw a run's tables and write its page.
 
     Args:
         folder: of a run with history.csv, flips.csv and a best model.
-        sentence: what was reached.
-        dataset: that it was trained on; the page then has predictions for some held-out images.
+        sentence: what the run has reached.
+        dataset: that it was trained on; the page then shows predictions for some held-out images.
+
+    Raises:
+        UserError: the folder is not a run folder, or cannot be written.
     """
-    config = folder.read_config().to_dict()
+    config = folder.read_config()
     history, flip_table = Table(folder.history, ()), Table(folder.flips, ())
-    drawn = {"curves": curves.of(history, config), "flips": flip_charts.of(flip_table)}
-    for name, panels in drawn.items():
-        if panels:
+    curves, flips = history_charts(history, config), flip_charts(flip_table)
+    for name, panel in {"curves": curves, "flips": flips}.items():
+        if panel:
             with files.replacing(folder.pictures / f"{name}.png") as temporary:
-                temporary.write_bytes(charts.png([panels]))
+                temporary.write_bytes(charts.png([panel]))
     model = weights.read_model(folder.best_model)
     profile = accounting.profile(model)
     parts = [
         page.facts(_facts(history, profile)),
-        _curves(drawn["curves"], config),
-        _flips(drawn["flips"], flip_table),
-        _samples(samples.of(model, dataset)) if dataset else "",
+        _curves(curves, config),
+        _flips(flips, flip_table),
+        _samples(classify_samples(model, dataset)) if dataset else "",
         _accounting(profile),
         _settings(config),
         page.section("Epochs", page.folded("every epoch", _epochs(history))),
     ]
-    title = f"{config.get('model', profile.name)} on {config['dataset']}"
+    title = f"{config.model} on {config.dataset}"
     files.write_text(folder.report, page.page(title, sentence, filter(None, parts)))
 
 
@@ -65,28 +72,28 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _curves(drawn: list[charts.Chart], config: dict) -> str:
-    said = []
-    if curves.authors_curve(config) is not None:
-        said.append("The authors' lines are their own run on ImageNet, from their released logs.")
-    if curves.assistant_switches(config):
-        said.append("Dotted lines: the epochs from which another assistant taught.")
-    return page.section("Curves", *map(page.paragraph, said), page.figures(drawn))
+def _curves(shown: list[charts.Chart], config: RunConfig) -> str:
+    notes = []
+    if authors_curve(config) is not None:
+        notes.append("The authors' lines show their own run on ImageNet, from their released logs.")
+    if assistant_switches(config):
+        notes.append("Dotted lines: the epochs from which another assistant taught.")
+    return page.section("Curves", *map(page.paragraph, notes), page.figures(shown))
 
 
-def _flips(drawn: list[charts.Chart], table: Table) -> str:
-    if not drawn:
+def _flips(shown: list[charts.Chart], table: Table) -> str:
+    if not shown:
         return ""
     last = [row for row in table.rows if row["epoch"] == table.rows[-1]["epoch"]]
     rows = [[_short(row[column]) for column in FLIP_COLUMNS] for row in last]
     return page.section(
         "Flips of binary weights",
         page.paragraph(
-            "How often a weight changed its sign between batches, summed over an epoch: percentiles over "
-            "the weights of a kernel (MeliusNet, supplement, Figure 4). A weight is stable in an epoch "
-            "without a flip."
+            "How often a weight changed its sign from one batch to the next, summed over an epoch: "
+            "percentiles over the weights of a kernel (MeliusNet, supplement, Figure 4). A weight is stable "
+            "in an epoch in which it did not flip."
         ),
-        page.figures(drawn),
+        page.figures(shown),
         page.folded(f"every kernel in epoch {table.rows[-1]['epoch']}", page.table(FLIP_COLUMNS, rows)),
     )
 
@@ -96,8 +103,8 @@ def _samples(shown: list[Sample]) -> str:
     return page.section(
         "Sample predictions",
         page.paragraph(
-            f"The best weights on {len(shown)} held-out images, {right} of them right: the predicted class "
-            f"with its probability, below it the true class where it is another."
+            f"Predictions of the best weights for {len(shown)} held-out images, {right} of them right: the "
+            f"predicted class with its probability, and below it the true class if that is another."
         ),
         '<div class="samples">\n' + "\n".join(map(_sample, shown)) + "\n</div>",
     )
@@ -107,7 +114,7 @@ def _sample(sample: Sample) -> str:
     answer = f"{sample.predicted} {100 * sample.probability:.0f}\N{NO-BREAK SPACE}%"
     truth = "" if sample.right else f"<span>is {page.escaped(sample.truth)}</span>"
     mark, word = ("✓", "right") if sample.right else ("✗", "wrong")
-    pixels = ' class="pixels"' if sample.size < samples.THUMBNAIL else ""
+    pixels = ' class="pixels"' if sample.size < THUMBNAIL else ""
     alt = page.escaped(f"Held-out image of class {sample.truth}")
     return (
         f'<figure><img{pixels} src="{page.data_url(sample.png, "png")}" alt="{alt}">'
@@ -123,9 +130,9 @@ def _accounting(profile: accounting.Profile) -> str:
     return page.section(
         "Size and operations",
         page.paragraph(
-            f"{profile.size_mib:.2f} MiB: one bit for each binary weight, four bytes for each other. "
+            f"{profile.size_mib:.2f} MiB: one bit for each binary weight, four bytes for each other weight. "
             f"{_scientific(profile.ops)} operations (OPs): {profile.flops:,} multiply-accumulates of 32-bit "
-            f"convolutions (FLOPs) and {profile.bops:,} binary ones (BOPs), 64 of which count as one."
+            f"convolutions (FLOPs) and {profile.bops:,} of binary ones (BOPs), 64 of which count as one."
         ),
         page.table(
             ("stage", "parameters", "binary", "KiB", "BOPs", "FLOPs"),
@@ -148,13 +155,13 @@ def _scientific(number: float) -> str:
     return f"{number:.2e}".replace("e+0", "e").replace("e+", "e")
 
 
-def _settings(config: dict) -> str:
-    own = {key: value for key, value in config.items() if key not in APART}
+def _settings(config: RunConfig) -> str:
+    run = {key: value for key, value in config.to_dict().items() if key not in SEPARATE}
     return page.section(
         "Settings",
-        _pairs("Recipe", config.get("recipe", {})),
-        _pairs("Run", own),
-        page.folded("versions", _pairs("Environment", config.get("environment", {}))),
+        _pairs("Recipe", dataclasses.asdict(config.recipe)),
+        _pairs("Run", run),
+        page.folded("versions", _pairs("Environment", config.environment or {})),
     )
 
 
@@ -168,5 +175,5 @@ def _epochs(history: Table) -> str:
 
 
 def _short(text: str) -> str:
-    """A cell of a table: numbers to four digits, whole ones and names as they are."""
+    """A cell of a table: decimal numbers with four digits; whole numbers and names are left as they are."""
     return f"{float(text):.4g}" if "." in text and text.replace(".", "", 1).isdigit() else text

@@ -138,7 +138,7 @@ def test_a_run_says_who_taught_when(boosted, teachers):
 
 def test_the_report_draws_who_taught_when(boosted):
     folder, _, _ = boosted
-    drawn = curves.of(Table(folder / "history.csv", ()), RunFolder(folder).read_config().to_dict())
+    drawn = curves.history_charts(Table(folder / "history.csv", ()), RunFolder(folder).read_config())
     assert {"teacher_loss", "teacher_weight", "assistant_loss", "assistant_weight"} <= {
         c.title for c in drawn
     }

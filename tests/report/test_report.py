@@ -1,8 +1,9 @@
 """The report: what its charts and its page show, that it needs nothing but itself, in a real browser."""
 
+import dataclasses
 import html.parser
-import json
 import re
+import shutil
 import struct
 import zlib
 
@@ -16,7 +17,9 @@ from bnn_keras.nn import layers
 from bnn_keras.papers import published
 from bnn_keras.report import charts, curves, flip_charts, page, samples
 from bnn_keras.runs import RunFolder, Table
+from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.table import FLIP_COLUMNS
+from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import flips
 from tests.report import browser
 
@@ -28,6 +31,7 @@ SECTIONS = [
     "Settings",
     "Epochs",
 ]
+RECIPE = Recipe(epochs=3, batch_size=8, optimizer="sgd", learning_rate=0.1)
 NASTY = "<script>document.title='x'&lt;\"'"  # a name that a folder can have
 
 
@@ -52,19 +56,29 @@ def images(tmp_path_factory):
     return data.open(f"folder:{root}", image_size=16)
 
 
-def run(path, dataset, epochs=3, model="<b>tiny</b>"):
-    """The folder of a run that was written by hand."""
+def configuration(**settings):
+    """The configuration of a run on small images."""
+    usual = {"model": "tiny", "kind": "photographs", "image_size": 16, "classes": 2, "recipe": RECIPE}
+    return RunConfig(**{**usual, "dataset": "digits", "normalization": "digits", **settings})
+
+
+@pytest.fixture(scope="module")
+def unwritten(images, tmp_path_factory):
+    """The folder of a run without its report, written by hand."""
+    return write_run(tmp_path_factory.mktemp("runs") / "one", images)
+
+
+def write_run(path, dataset, epochs=3):
     folder, random = RunFolder(path), np.random.default_rng(1)
     path.mkdir(parents=True)
-    config = {
-        "model": model,
-        "dataset": dataset.name,
-        "data_dir": None,
-        "image_size": 16,
-        "recipe": {"epochs": epochs, "optimizer": "<i>sgd</i>", "interpolation": "bicubic"},
-        "environment": {"numpy": "1 < 2"},
-    }
-    folder.config.write_text(json.dumps(config))
+    config = configuration(
+        model="<b>tiny</b>",
+        dataset=dataset.name,
+        weights="<i>a.keras</i>",
+        recipe=dataclasses.replace(RECIPE, epochs=epochs, interpolation="bicubic"),
+        environment={"numpy": "1 < 2"},
+    )
+    folder.config.write_text(config.to_json())
     columns = ["epoch", "learning_rate", "temperature", "loss", "accuracy", "val_loss", "val_accuracy"]
     history = Table(folder.history, [*columns, "seconds"])
     history.append(
@@ -85,11 +99,15 @@ def run(path, dataset, epochs=3, model="<b>tiny</b>"):
 
 
 @pytest.fixture(scope="module")
-def written(images, tmp_path_factory):
-    """The folder of a run with its report."""
-    folder = run(tmp_path_factory.mktemp("runs") / "one", images)
-    report.write(folder, "reached <u>99 %</u>", images)
-    return folder
+def written(unwritten):
+    """The same with its report, which the command has written."""
+    unwritten.finished.write_text("reached <u>99 %</u>\n")
+    assert main("page", unwritten.path) == 0
+    return unwritten
+
+
+def copy(folder, path):
+    return RunFolder(shutil.copytree(folder.path, path))
 
 
 class Elements(html.parser.HTMLParser):
@@ -131,7 +149,7 @@ def test_the_page_needs_nothing_but_itself(elements):
 def test_names_and_settings_are_escaped(elements, written):
     text = written.report.read_text(encoding="utf-8")
     assert "<script" not in text and "<b>tiny" not in text and "<u>" not in text
-    for shown in (NASTY, "<b>tiny</b> on folder:", "<i>sgd</i>", "1 < 2", "reached <u>99 %</u>"):
+    for shown in (NASTY, "<b>tiny</b> on folder:", "<i>a.keras</i>", "1 < 2", "reached <u>99 %</u>"):
         assert shown in elements.text
     assert any(image["alt"] == f"Held-out image of class {NASTY}" for image in elements.of("img"))
 
@@ -167,8 +185,9 @@ def test_the_pictures_are_files_too(written):
         assert tf.io.decode_png((written.pictures / name).read_bytes()).shape[0] > 100
 
 
-def test_a_run_without_binary_weights_has_no_flips(images, tmp_path):
-    folder = run(tmp_path / "float", images)
+def test_a_run_without_binary_weights_has_no_flips(unwritten, tmp_path):
+    folder = copy(unwritten, tmp_path / "float")
+    shutil.rmtree(folder.pictures, ignore_errors=True)
     Table(folder.flips, FLIP_COLUMNS).cut(0)
     report.write(folder, "done")
     shown = folder.report.read_text(encoding="utf-8")
@@ -218,7 +237,7 @@ def test_samples_are_spread_and_are_what_the_network_says(images):
     """The held-out half lies sorted by class; with 16 images both come."""
     built = network(2)
     assert images.num_test == 16
-    shown = samples.of(built, images, 4)
+    shown = samples.classify_samples(built, images, 4)
     every, labels = next(iter(images.test(16)))
     assert [s.truth for s in shown] == [images.class_names[k] for k in labels[::4]]
     assert {s.truth for s in shown} == {"ant", NASTY}
@@ -231,7 +250,7 @@ def test_samples_are_spread_and_are_what_the_network_says(images):
 
 
 def test_more_samples_than_held_out_images_are_all_of_them(images):
-    assert len(samples.of(network(2), images, 500)) == images.num_test
+    assert len(samples.classify_samples(network(2), images, 500)) == images.num_test
 
 
 def test_large_images_become_thumbnails(images):
@@ -240,13 +259,13 @@ def test_large_images_become_thumbnails(images):
 
 
 def imagenet(**settings):
-    return {"dataset": "imagenet2012", "model": "meliusnet22", **settings}
+    return configuration(**{"dataset": "imagenet2012", "model": "meliusnet22", **settings})
 
 
 def test_on_imagenet_the_authors_curve_stands_beside(tmp_path):
     table = Table(tmp_path / "history.csv", ["epoch", "learning_rate", "accuracy", "val_accuracy"])
     table.append([{"epoch": 1, "learning_rate": 0.002, "accuracy": 0.1, "val_accuracy": 0.2}])
-    shown = {chart.title: chart.lines for chart in curves.of(table, imagenet())}
+    shown = {chart.title: chart.lines for chart in curves.history_charts(table, imagenet())}
     theirs = published.curve("meliusnet22", "grouped")
     held_out = {line.label: line for line in shown["Accuracy"]}["authors, held-out"]
     np.testing.assert_array_equal(held_out.y, theirs["val_top1"])
@@ -259,13 +278,12 @@ def test_on_imagenet_the_authors_curve_stands_beside(tmp_path):
 def test_elsewhere_there_is_no_authors_curve():
     assert curves.authors_curve(imagenet(dataset="cifar10")) is None
     assert curves.authors_curve(imagenet(model="bnext_t")) is None
-    assert curves.authors_curve({"dataset": "imagenet2012"}) is None
 
 
 def test_what_else_a_run_measures_has_a_chart_too(tmp_path):
     table = Table(tmp_path / "history.csv", ["epoch", "loss", "teacher_loss", "val_loss", "seconds"])
     table.append([{"epoch": 1, "loss": 3, "teacher_loss": 2, "val_loss": 1, "seconds": 9}])
-    shown = curves.of(table, {"dataset": "digits"})
+    shown = curves.history_charts(table, configuration())
     assert [(chart.title, [line.label for line in chart.lines]) for chart in shown] == [
         ("Loss", ["training", "held-out"]),
         ("teacher_loss", ["training"]),
@@ -274,7 +292,7 @@ def test_what_else_a_run_measures_has_a_chart_too(tmp_path):
 
 def test_flip_charts_show_the_table(written):
     table = Table(written.flips, ())
-    first, last = flip_charts.of(table)
+    first, last = flip_charts.flip_charts(table)
     assert [line.label for line in first.lines][-2:] == ["99th percentile", "maximum"]
     rows = [row for row in table.rows if row["kernel"] == "block2/conv"]
     assert list(last.lines[1].y) == [float(row["p75"]) for row in rows]
@@ -327,23 +345,15 @@ def main(*words):
     return door.main(["report", *map(str, words)])
 
 
-def test_the_door_writes_the_page_of_a_run_that_goes_on(images, tmp_path, capsys, monkeypatch):
-    folder = run(tmp_path / "going", images, epochs=2)
-    opened, really = [], data.open
-
-    def watched(*arguments, **options):
-        opened.append(really(*arguments, **options))
-        return opened[-1]
-
-    monkeypatch.setattr(door.data, "open", watched)
+def test_the_door_writes_the_page_of_a_run_that_goes_on(written, tmp_path, capsys, monkeypatch):
+    folder, asked = copy(written, tmp_path / "going"), []
+    folder.finished.unlink()
+    monkeypatch.setattr(door.report, "write", lambda *arguments: asked.append(arguments))
     assert main("page", folder.path) == 0
-    assert opened[0].augmentation.interpolation == "bicubic"  # as the run's recipe evaluates
     assert capsys.readouterr().out.strip() == str(folder.report)
-    shown = Elements(folder.report.read_text(encoding="utf-8")).text
-    assert "2 epochs so far" in shown and "Sample predictions" in shown
-    folder.finished.write_text("reached the end\n")
-    assert main("page", folder.path) == 0
-    assert "reached the end" in folder.report.read_text(encoding="utf-8")
+    (of, sentence, dataset) = asked.pop()
+    assert of.path == folder.path and sentence == "3 epochs so far"
+    assert dataset.augmentation.interpolation == "bicubic"  # as the run's recipe evaluates
 
 
 def chunks(png):
@@ -358,14 +368,15 @@ def chunks(png):
     return found
 
 
-def test_the_door_draws_the_flips_of_several_runs(written, images, tmp_path, capsys):
-    other = run(tmp_path / "two", images, epochs=2)
+def test_the_door_draws_the_flips_of_several_runs(written, tmp_path, capsys):
+    other = copy(written, tmp_path / "two")
+    Table(other.flips, FLIP_COLUMNS).cut(2)
     output = tmp_path / "flips.png"
     assert main("flips", written.path, other.path, f"--output={output}") == 0
     assert capsys.readouterr().out.strip() == str(output)
     assert chunks(output.read_bytes())[-1] == b"IEND"
     tables = {folder.path.name: Table(folder.flips, ()) for folder in (written, other)}
-    first, last = flip_charts.compared(tables)
+    first, last = flip_charts.compare_runs(tables)
     stable = [float(row["stable"]) for row in tables["two"].rows if row["kernel"] == "block0/conv"]
     np.testing.assert_allclose(first[0].lines[1].y, [100 - 100 * share for share in stable])
     assert [chart.title for chart in first] == ["first: flipped at all", "first: one", "first: two"]
@@ -382,7 +393,7 @@ def refused(capsys, *words):
     return error
 
 
-def test_what_the_door_refuses(written, images, tmp_path, capsys):
+def test_what_the_door_refuses(written, tmp_path, capsys):
     assert "Unknown report 'pages'; valid: page, flips" in refused(capsys, "pages")
     assert "Unknown report ''" in refused(capsys)
     assert "Give a run folder behind 'page'. Received: none" in refused(capsys, "page")
@@ -391,7 +402,7 @@ def test_what_the_door_refuses(written, images, tmp_path, capsys):
     output = f"--output={tmp_path / 'x.png'}"
     assert "is not a run folder" in refused(capsys, "flips", tmp_path, output)
     assert "names, which must differ" in refused(capsys, "flips", written.path, written.path, output)
-    other = run(tmp_path / "other", images)
+    other = copy(written, tmp_path / "other")
     other.flips.write_text(other.flips.read_text().replace("block2", "block9"))
     error = refused(capsys, "flips", written.path, other.path, output)
     assert "one with the binary kernels block0/conv to block2/conv, other with block0/conv to block9" in error
