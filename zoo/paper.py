@@ -25,6 +25,8 @@ class Paper:
             set, by the name of the usual ones.
         params: the published number of parameters, by name, where one is published.
         check: raises UserError for settings that are valid alone and do not go together.
+        torch_settings: the settings of `zoo.build` with which a network computes what the authors' PyTorch
+            checkpoint computes.
         torch_naming, hdf5_reader: read the authors' checkpoints; see `bnn_keras.weights`.
     """
 
@@ -36,5 +38,6 @@ class Paper:
     normalizations: Mapping[str, str | tuple] = dataclasses.field(default_factory=dict)
     params: Mapping[str, int] = dataclasses.field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], None] = lambda settings: None
+    torch_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     torch_naming: TorchNaming | None = None
     hdf5_reader: Hdf5Reader | None = None

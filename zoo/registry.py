@@ -127,6 +127,11 @@ def settings_of(name: str) -> Mapping[str, Setting]:
     return paper_of(name).settings
 
 
+def torch_settings(name: str) -> dict[str, Any]:
+    """The arguments of `build` with which a network computes what its authors' PyTorch checkpoint does."""
+    return dict(paper_of(name).torch_settings)
+
+
 def recipe(
     name: str, dataset: str = IMAGENET, kind: str = "photographs", chosen: str | os.PathLike | None = None
 ) -> Recipe:

@@ -116,5 +116,6 @@ PAPER = Paper(
     recipes=RECIPES,
     params=PARAMS,
     check=check,
+    torch_settings={"symmetric": True, "normalization": "larq_zoo"},  # the constants are torchvision's too
     torch_naming=torchvision.naming,
 )

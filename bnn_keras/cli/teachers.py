@@ -97,7 +97,7 @@ def _count(name: str) -> int:
 
 
 def _own(path: str) -> Row:
-    teacher: Teacher = sources.ours(path)
+    teacher: Teacher = sources.read_trained(path)
     return Row(path, teacher.params, COUNTED, teacher.accuracy, teacher.complexity)
 
 

@@ -1,10 +1,10 @@
-"""Knowledge distillation as the BNext paper does it, with any Keras network as a teacher.
+"""Knowledge distillation as in the BNext paper, with any Keras network as a teacher.
 
-losses, ensemble, attention      what is compared, and how
-teacher, sources, applications   a teacher, and where it comes from
-assistants, panel                who teaches when
+losses, ensemble, attention      how student and teachers are compared
+teacher, sources, applications   a teacher, and where teachers come from
+assistants, panel                the teachers of an epoch
 views, cache                     teachers whose logits are computed once
-trainer, lessons                 what Keras fits, and a whole training with teachers
+trainer, lessons                 the model that Keras fits, and a whole training with teachers
 """
 
 from bnn_keras.distillation.lessons import Lessons, prepare, train

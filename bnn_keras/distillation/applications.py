@@ -1,4 +1,4 @@
-"""keras.applications as teachers: every network there, by its name in small letters."""
+"""The networks of keras.applications as teachers, by their names in lower case."""
 
 import inspect
 import os
@@ -14,38 +14,38 @@ from bnn_keras.errors import UserError
 
 CLASSES = 1000
 IMAGENET = "imagenet"
-# EfficientNet's published files hold deviations where its layer wants variances. Keras puts it right
-# in the graph, and only for weights="imagenet".
+# EfficientNet's published files hold standard deviations where its layer expects variances. Keras corrects
+# this in the graph, but only for weights="imagenet".
 DEVIATIONS = (0.229, 0.224, 0.225)
 
 
 def names() -> list[str]:
-    """What `constructor` takes, sorted: "convnext_tiny" is "convnexttiny" here."""
+    """The names of all networks, sorted, without underscores: "convnexttiny"."""
     return sorted(_modules())
 
 
 def known(name: str) -> bool:
-    """Whether a network is called so; underscores and capitals do not matter."""
+    """Whether there is a network of this name; underscores and capitals do not matter."""
     return _key(name) in _modules()
 
 
 def build(name: str, image_size: int, weights: str | os.PathLike | None) -> tf.keras.Model:
-    """A network for ImageNet's classes, its preprocessing included.
+    """Build a network for ImageNet's classes, including its preprocessing.
 
-    It takes images of any size, like the BNext authors' teachers, which see 224 pixels whatever they
-    were trained on. VGG alone, whose dense layers fit one size only, keeps its own.
+    Like the teachers of BNext's authors, it is built for the student's images, whatever the size it was
+    trained on. Only VGG keeps its own size, which its dense layers require.
 
     Args:
         name: of a network that is `known`.
-        image_size: edge in pixels that is asked for.
-        weights: a file that Keras reads for this network; "imagenet" for the published ones, from
-            ~/.keras or, once, from the network; None for none.
+        image_size: edge of the images in pixels.
+        weights: a file that Keras reads for this network; "imagenet" for the published weights, which
+            are taken from ~/.keras or downloaded once; None for random weights.
 
     Returns:
-        From RGB in [0, 255] to logits.
+        A model from RGB in [0, 255] to logits.
 
     Raises:
-        UserError: weights that are not there or do not fit, too small an image.
+        UserError: weights that do not exist or do not fit, or images that are too small.
     """
     module, constructor = _modules()[_key(name)]
     settings = {"classifier_activation": None, "classes": CLASSES}
@@ -65,7 +65,7 @@ def build(name: str, image_size: int, weights: str | os.PathLike | None) -> tf.k
 
 
 def _modules() -> Mapping[str, tuple[ModuleType, Callable]]:
-    """Name -> the module with its `preprocess_input`, and its constructor."""
+    """For each name the module with `preprocess_input`, and the constructor."""
     everything = vars(tf.keras.applications)
     modules = {
         module.preprocess_input.__module__: module
@@ -87,20 +87,20 @@ def _published(name: str, constructor: Callable, settings: dict) -> tf.keras.Mod
     try:
         return constructor(weights=IMAGENET, **settings)
     except BaseException as error:
-        # Keras raises a bare Exception for a failed download, which only its text tells apart.
+        # Keras raises a bare Exception for a failed download; only its text identifies it.
         if not str(error).startswith("URL fetch failure") and not isinstance(
             error, (OSError, socket.timeout)
         ):
             raise
         raise UserError(
-            f"The published weights of {name} are not in ~/.keras/models and cannot be fetched "
-            f"({_first_line(error)}); with a network they are fetched once, and {name}=FILE takes a file."
+            f"The published weights of {name} are not in ~/.keras/models and cannot be downloaded "
+            f"({_first_line(error)}); {name}=FILE takes them from a file."
         ) from error
 
 
 def _load(name: str, network: tf.keras.Model, path: str | os.PathLike) -> None:
     if not os.path.isfile(path):
-        raise UserError(f"No such file: {path}; {name}=FILE takes a file of weights that Keras wrote.")
+        raise UserError(f"No such file: {path}; {name}=FILE takes a file of weights written by Keras.")
     try:
         network.load_weights(path)
     except (ValueError, KeyError, OSError, IndexError, TypeError, zipfile.BadZipFile) as error:

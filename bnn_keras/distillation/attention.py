@@ -1,9 +1,9 @@
-"""Attention matching: the student looks where the teacher looks.
+"""Attention matching: the student attends to the same places as the teacher.
 
 Real-to-Binary (Martinez et al., 2020, section 4.2), after Zagoruyko and Komodakis (2017). An
-attention map is the sum of a feature map's squares over its channels, divided by its length (the
-2-norm over the image). Stages of student and teacher are matched by their names, so a student and its
-32-bit twin match as they are.
+attention map is the sum of the squares of a feature map over its channels, divided by its 2-norm over
+the image. Stages of student and teacher are matched by their names, so a student and its 32-bit twin
+match without settings.
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ import tensorflow as tf
 
 from bnn_keras.errors import UserError
 
-EPSILON = 1e-12  # of the squared length: a stage may be all zeros
+EPSILON = 1e-12  # added to the squared norm, because a stage may be all zeros
 
 
 def attention_map(features: tf.Tensor) -> tf.Tensor:
-    """Where a stage looks.
+    """The attention map of a stage.
 
     Args:
         features: [batch, height, width, channels].
 
     Returns:
-        Of length 1, [batch, height * width].
+        Maps of norm 1, [batch, height * width].
     """
     precise = features if features.dtype == tf.float64 else tf.cast(features, tf.float32)
     energy = tf.reduce_sum(tf.square(precise), axis=-1)
@@ -31,14 +31,14 @@ def attention_map(features: tf.Tensor) -> tf.Tensor:
 
 
 def attention_loss(student: Sequence[tf.Tensor], teacher: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The sum over the stages of the mean squared distance between the maps' unit vectors.
+    """The mean squared distance between the attention maps, summed over the stages.
 
     Args:
-        student, teacher: the features of each stage; only the channels may differ. No gradient
-            flows to the teacher.
+        student, teacher: the features of each stage, which may differ in their channels only. No
+            gradient flows to the teacher.
 
     Returns:
-        Scalar: per stage from 0 (they look at the same places) to 2 (at others).
+        A scalar, for each stage from 0 (the same places) to 2 (disjoint places).
     """
     distances = [
         tf.reduce_sum(tf.math.squared_difference(attention_map(s), tf.stop_gradient(attention_map(t))), -1)
@@ -48,12 +48,12 @@ def attention_loss(student: Sequence[tf.Tensor], teacher: Sequence[tf.Tensor]) -
 
 
 def common_stages(student: tf.keras.Model, teacher: tf.keras.Model) -> list[str]:
-    """The last stage of each image size that both networks have by the same name.
+    """The last stage of each image size that both networks have under the same name.
 
-    A stage's name has no "/" (that of a layer within a stage has).
+    The name of a stage has no "/", unlike that of a layer within a stage.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such stage.
     """
     theirs = {layer.name: _image_size(layer) for layer in teacher.layers}
     last = {}
@@ -71,7 +71,7 @@ def common_stages(student: tf.keras.Model, teacher: tf.keras.Model) -> list[str]
 
 
 def check_stages(student: tf.keras.Model, teacher: tf.keras.Model, stages: Sequence[str]) -> None:
-    """Raise UserError unless both networks have these stages, with images of the same size."""
+    """Raise UserError unless both networks have these stages with the same image size."""
     for name in stages:
         sizes = []
         for network in (student, teacher):

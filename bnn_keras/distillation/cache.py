@@ -1,7 +1,7 @@
-"""Teachers that are asked once: their logits for fixed views of the training images, on the disk.
+"""Logits of the teachers for fixed views of the training images, computed once and kept on the disk.
 
-A teacher has a folder: `key.json` says what its logits depend on, and `view0.logits`, … hold them in
-the order of the epoch, float32, a batch after the other. A folder that does not fit is refused.
+Each teacher has a folder: `key.json` records what the logits depend on, and `view0.logits`, … hold
+them in the order of the epoch, float32, batch after batch. A folder that does not fit is refused.
 """
 
 import dataclasses
@@ -30,9 +30,9 @@ class Cache:
     """The logits of one teacher for the views of a data set.
 
     Args:
-        folder: where they lie or will lie.
-        teacher: whose they are.
-        dataset: in views.
+        folder: of their files.
+        teacher: that computes them.
+        dataset: the training images in views.
         batch_size, seed: of the training.
     """
 
@@ -43,32 +43,39 @@ class Cache:
     seed: int
 
     def file(self, view: int) -> Path:
-        """The logits of a view."""
+        """The file with the logits of a view."""
         return self.folder / f"view{view}.logits"
 
     @property
     def record_bytes(self) -> int:
-        """Of a batch."""
+        """Bytes of the logits of a batch."""
         return self.batch_size * self.teacher.classes * BYTES
 
     def prepare(self, views: Sequence[int]) -> None:
-        """Ask the teacher for the views that are not there yet.
+        """Compute the logits of the views that have no file yet.
 
         Raises:
-            UserError: the folder holds other logits, or the disk takes no more.
+            UserError: the folder holds other logits, or a file cannot be written.
         """
         self._claim()
         whole = self.dataset.steps_per_epoch(self.batch_size) * self.record_bytes
         for view in views:
             path = self.file(view)
             if not path.is_file():
-                print(f"asking {self.teacher.name} once for view {view + 1} of {self.dataset.views}")
+                print(
+                    f"computing the logits of {self.teacher.name} for view {view + 1} of {self.dataset.views}"
+                )
                 self._write(path, view)
             elif path.stat().st_size != whole:
                 raise UserError(f"{path} is damaged: it has {path.stat().st_size} bytes instead of {whole}.")
 
     def read(self, view: int, skip_batches: int = 0) -> tf.data.Dataset:
-        """Batches of logits, [batch, classes]."""
+        """The logits of a view in batches, [batch, classes].
+
+        Args:
+            view: counted from 0.
+            skip_batches: number of batches to leave out at the beginning.
+        """
         records = tf.data.FixedLengthRecordDataset(str(self.file(view)), self.record_bytes)
         shape = [self.batch_size, self.teacher.classes]
         return records.skip(skip_batches).map(
@@ -76,10 +83,10 @@ class Cache:
         )
 
     def _write(self, path: Path, view: int) -> None:
-        ask = tf.function(lambda images: self.teacher(images)[0])
+        compute = tf.function(lambda images: self.teacher(images)[0])
         with files.replacing(path) as temporary, open(temporary, "wb") as file:
             for images, _ in self.dataset.train(self.batch_size, view, self.seed):
-                file.write(tf.cast(ask(images), tf.float32).numpy().tobytes())
+                file.write(tf.cast(compute(images), tf.float32).numpy().tobytes())
 
     def _claim(self) -> None:
         path, key = self.folder / "key.json", self._key()
@@ -93,8 +100,8 @@ class Cache:
         for name, value in key.items():
             if there.get(name) != value:
                 raise UserError(
-                    f"The logits in {self.folder} do not fit: their {name} is {there.get(name)}, needed is "
-                    f"{value}; give another --cache_teacher."
+                    f"The logits in {self.folder} were computed with {name}={there.get(name)}, but this run "
+                    f"needs {name}={value}; give another --cache_teacher."
                 )
 
     def _key(self) -> dict:
@@ -113,18 +120,18 @@ class Cache:
 
 
 def _augmentation(dataset: Dataset) -> dict | None:
-    """The settings as JSON gives them back."""
+    """The settings as they are read back from JSON."""
     settings = getattr(dataset, "augmentation", None)
     return None if settings is None else json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CachedViews(FixedViews):
-    """Fixed views whose batches bring the logits of the teachers with them.
+    """Fixed views whose batches include the logits of the teachers.
 
     Args:
-        teacher: the logits of the strong one.
-        assistants: of the others, in order.
+        teacher: the logits of the main teacher.
+        assistants: the logits of the assistants, in order.
         epochs: of the whole training.
     """
 
@@ -135,24 +142,24 @@ class CachedViews(FixedViews):
     def train(
         self, batch_size: int, epoch: int, seed: int, skip_batches: int = 0, part: tuple[int, int] = (0, 1)
     ) -> tf.data.Dataset:
-        """As in `Dataset`, but for the images: a dictionary of them and the teachers' logits.
+        """As `Dataset.train`, but with a dictionary in place of the images.
 
-        The logits are float32, [batch, teachers, classes].
+        It holds the images and the logits of the epoch's teachers, float32 [batch, teachers, classes].
         """
         caches = [self.teacher]
         if self.assistants:
-            caches.append(self.assistants[assistants.part(epoch, self.epochs, len(self.assistants))])
+            caches.append(self.assistants[assistants.assistant_of(epoch, self.epochs, len(self.assistants))])
         batches = super().train(batch_size, epoch, seed, skip_batches, part)
         index, parts = part
         size = batch_size // parts
 
-        def joined(batch, *logits):
+        def joined(batch: tuple, *logits: tf.Tensor) -> tuple[dict, tf.Tensor]:
             images, labels = batch
             own = tf.stack(logits, axis=1)[index * size : (index + 1) * size]
             return {IMAGE: images, KNOWLEDGE: own}, labels
 
-        said = [cache.read(self.view(epoch), skip_batches) for cache in caches]
-        joint = tf.data.Dataset.zip((batches, *said)).map(joined)
+        answers = [cache.read(self.view(epoch), skip_batches) for cache in caches]
+        joint = tf.data.Dataset.zip((batches, *answers)).map(joined)
         options = tf.data.Options()
         options.deterministic = True
         joint = joint.prefetch(tf.data.AUTOTUNE).with_options(options)
@@ -163,36 +170,34 @@ def prepare(
     folder: Path,
     dataset: Dataset,
     views: int,
-    teacher: Teacher,
-    helpers: Sequence[Teacher],
+    teachers: Sequence[Teacher],
     recipe: Recipe,
     seed: int,
 ) -> CachedViews:
-    """Ask every teacher once for the views that it is needed for.
+    """Compute the logits of every teacher for the views of the epochs in which it teaches.
 
     Args:
-        folder: of the logits; each teacher has one in it.
+        folder: in which each teacher has a folder.
         dataset, recipe, seed: of the training.
-        views: how many views of the images there are.
-        teacher: the strong one.
-        helpers: the assistants, in order.
+        views: number of views of the images.
+        teachers: the main teacher, then the assistants in order.
 
     Returns:
-        The data set with their answers.
+        The data set with the logits.
 
     Raises:
-        UserError: the folder holds logits that do not fit, or the disk takes no more.
+        UserError: the folder holds logits that do not fit, or a file cannot be written.
     """
     shown = FixedViews.of(dataset, views=views)
-    epochs = recipe.all_epochs
+    epochs, helpers = recipe.all_epochs, len(teachers) - 1
     caches = []
-    for number, asked in enumerate((teacher, *helpers)):
-        place = folder / f"{number}-{_file_name(asked.name)}"
-        caches.append(Cache(place, asked, shown, recipe.batch_size, seed))
+    for number, teacher in enumerate(teachers):
+        place = folder / f"{number}-{_file_name(teacher.name)}"
+        caches.append(Cache(place, teacher, shown, recipe.batch_size, seed))
         active = [
             epoch
             for epoch in range(epochs)
-            if number == 0 or assistants.part(epoch, epochs, len(helpers)) == number - 1
+            if number == 0 or assistants.assistant_of(epoch, epochs, helpers) == number - 1
         ]
         caches[-1].prepare(sorted({shown.view(epoch) for epoch in active}))
     first, *others = caches

@@ -1,19 +1,18 @@
-"""The gap-sensitive knowledge ensemble: several teachers, the one further away weighs more.
+"""The gap-sensitive knowledge ensemble: of several teachers, the more distant has the larger weight.
 
-BNext, section 4.2, equation 4, and what the authors' released code computes instead. With T_i a
-teacher's and S the student's distribution, and B images a batch:
+BNext, section 4.2, equation 4, and what the authors' released code computes instead. T_i is the
+distribution of teacher i, S that of the student, and b an image of the batch:
 
 paper     mean over b of sum over i of w_bi KL(T_bi || S_b),      w = softmax over i of -sum S log T_i
 released  1/n sum over i of (mean over b of w_bi) (mean over b of -sum T_bi log S_b),
                                                                   w = softmax over i of -sum T_i log S
 
-The released code means the weights for the single image too, but compares "instance" with
-"Instance", and so multiplies means of the batch; and it divides by the number n of teachers. A
-single teacher weighs 1 in the paper's form and 1/2 in the code, which has a constant there.
+The released code was meant to weight single images too, but it compares "instance" with "Instance",
+and so multiplies means over the batch; it also divides by the number n of teachers. A single teacher
+has the weight 1 in the paper's form, and a constant 1/2 in the code.
 
-The weights say whom to listen to and are not themselves learnt: no gradient flows through them, in
-either form. (Equation 4 leaves it open, the code detaches them. With a gradient, the student could
-lower the loss by moving away from the nearer teacher.)
+In both forms no gradient flows through the weights. Equation 4 leaves this open, and the code detaches
+them. With a gradient, the student could lower the loss by moving away from the nearer teacher.
 """
 
 import dataclasses
@@ -28,12 +27,12 @@ SINGLE_RELEASED = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Knowledge:
-    """What the teachers say about a batch.
+    """The loss of a batch with regard to its teachers.
 
     Args:
         loss: scalar.
-        losses: of each teacher, unweighted, [teachers].
-        weights: of each teacher, the batch's mean, [teachers].
+        losses: of each teacher, without its weight, [teachers].
+        weights: of each teacher, mean over the batch, [teachers].
     """
 
     loss: tf.Tensor
@@ -41,12 +40,12 @@ class Knowledge:
     weights: tf.Tensor
 
 
-def paper(student: tf.Tensor, teachers: Sequence[tf.Tensor], temperature: float = 1.0) -> Knowledge:
-    """Equation 4 as it is printed.
+def paper_ensemble(student: tf.Tensor, teachers: Sequence[tf.Tensor], temperature: float = 1.0) -> Knowledge:
+    """The ensemble of equation 4 as printed.
 
     Args:
         student: logits, [batch, classes].
-        teachers: the logits of each.
+        teachers: the logits of each teacher, [batch, classes].
         temperature: of all distributions; the divergences are multiplied by its square.
     """
     s, targets = _distributions(student, teachers, temperature)
@@ -59,8 +58,10 @@ def paper(student: tf.Tensor, teachers: Sequence[tf.Tensor], temperature: float 
     )
 
 
-def released(student: tf.Tensor, teachers: Sequence[tf.Tensor], temperature: float = 1.0) -> Knowledge:
-    """What the authors' code computes; arguments as in `paper`."""
+def released_ensemble(
+    student: tf.Tensor, teachers: Sequence[tf.Tensor], temperature: float = 1.0
+) -> Knowledge:
+    """The ensemble of the authors' released code; for the arguments see `paper_ensemble`."""
     s, targets = _distributions(student, teachers, temperature)
     entropies = [losses.cross_entropy(target, s) for target in targets]
     each = temperature**2 * tf.reduce_mean(tf.stack(entropies, axis=-1), axis=0)
@@ -72,16 +73,18 @@ def released(student: tf.Tensor, teachers: Sequence[tf.Tensor], temperature: flo
     return Knowledge(loss=tf.reduce_sum(weights * each) / len(teachers), losses=each, weights=weights)
 
 
-FORMS: dict[str, Callable[..., Knowledge]] = {"paper": paper, "released": released}
+FORMS: dict[str, Callable[..., Knowledge]] = {"paper": paper_ensemble, "released": released_ensemble}
 
 
-def _distributions(student, teachers, temperature: float):
-    """The logarithms, those of the teachers without a gradient."""
+def _distributions(
+    student: tf.Tensor, teachers: Sequence[tf.Tensor], temperature: float
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The logarithms of the distributions, those of the teachers without a gradient."""
     return losses.log_probabilities(student, temperature), [
         tf.stop_gradient(losses.log_probabilities(teacher, temperature)) for teacher in teachers
     ]
 
 
 def _weights(entropies: list[tf.Tensor]) -> tf.Tensor:
-    """[batch, teachers]."""
+    """The weights of the teachers for each image, [batch, teachers]."""
     return tf.stop_gradient(tf.nn.softmax(tf.stack(entropies, axis=-1)))

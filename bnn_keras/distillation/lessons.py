@@ -1,4 +1,4 @@
-"""A training with teachers: they are read, asked beforehand if that is wanted, and handed to the training."""
+"""A training with teachers: reads them, computes their logits beforehand if required, and trains."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ import tensorflow as tf
 from bnn_keras import training
 from bnn_keras.data import Dataset
 from bnn_keras.distillation import assistants, attention, cache, sources
-from bnn_keras.distillation.panel import Ask, Panel, written_down
+from bnn_keras.distillation.panel import Ask, Panel, read_answers
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.trainer import Distilled, Objective
 from bnn_keras.distillation.views import FixedViews
@@ -99,21 +99,21 @@ def prepare(
         dataset = FixedViews.of(dataset, views=views)
     if distillation.teacher is None:
         return Lessons(dataset, settings=settings)
-    switches = assistants.switches(recipe.all_epochs, max(1, len(distillation.assistants)))
+    switches = assistants.switch_epochs(recipe.all_epochs, max(1, len(distillation.assistants)))
     # In the scope of the student's strategy: each replica then reads its own copy of the teachers' weights.
     with network.distribute_strategy.scope():
         teacher, *helpers = (
             sources.read(text, dataset, zoo, distillation.teacher_precision)
             for text in (distillation.teacher, *distillation.assistants)
         )
-        helpers = assistants.in_order(helpers)
+        helpers = assistants.sort_assistants(helpers)
         objective = _objective(distillation, network, teacher)
         panel = Panel(teacher.watching(objective.stages), helpers)
     ask: Ask = panel
     if distillation.cache_teacher and views:
         folder = Path(distillation.cache_teacher) / f"seed{seed}"
-        dataset = cache.prepare(folder, dataset, views, teacher, helpers, recipe, seed)
-        ask = written_down
+        dataset = cache.prepare(folder, dataset, views, [teacher, *helpers], recipe, seed)
+        ask = read_answers
     names = [helper.name for helper in helpers]
     return Lessons(
         dataset,

@@ -1,4 +1,4 @@
-"""Who teaches: one teacher throughout, and one of the assistants at a time."""
+"""The teachers of an epoch: the main teacher and the active assistant."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,31 +6,31 @@ import tensorflow as tf
 
 from bnn_keras.distillation.teacher import Teacher
 
-# From a step's input to what the teachers say: their logits, and the features of the first one.
+# From the input of a step to the logits of each teacher, and the features of the main teacher.
 Ask = Callable[[tf.Tensor | dict], tuple[list[tf.Tensor], list[tf.Tensor]]]
 IMAGE, KNOWLEDGE = "image", "knowledge"
 
 
 class Panel:
-    """The teachers, asked while the student is trained.
+    """The teachers, computed while the student is trained.
 
-    Like a teacher it is not a Keras object: neither checkpoints nor trainable variables have it.
+    Like a teacher it is not a Keras object, so that neither checkpoints nor trainable variables include it.
 
     Args:
-        teacher: the strong one.
-        assistants: in the order of their parts.
+        teacher: the main teacher, of the whole training.
+        assistants: in the order in which they teach.
     """
 
-    def __init__(self, teacher: Teacher, assistants: Sequence[Teacher] = ()):
+    def __init__(self, teacher: Teacher, assistants: Sequence[Teacher] = ()) -> None:
         self.teacher, self.assistants = teacher, tuple(assistants)
         self.active = tf.Variable(0, trainable=False, name="assistant")
 
     def choose(self, number: int) -> None:
-        """Let this assistant teach, counted from 0."""
+        """Activate the assistant with this index."""
         self.active.assign(number)
 
     def __call__(self, images: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Ask the teacher and the active assistant; the others cost nothing."""
+        """Compute the logits of the teacher and of the active assistant, and the teacher's features."""
         logits, features = self.teacher(images)
         if not self.assistants:
             return [logits], features
@@ -40,6 +40,6 @@ class Panel:
         return [logits, tf.switch_case(tf.identity(self.active), branches)], features
 
 
-def written_down(inputs: dict) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """What the teachers of a batch said when they were asked beforehand."""
+def read_answers(inputs: dict[str, tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """The logits of the teachers that a batch of `cache.CachedViews` includes, and no features."""
     return tf.unstack(inputs[KNOWLEDGE], axis=1), []

@@ -1,4 +1,4 @@
-"""Where teachers come from: keras.applications, the zoo, our run folders and .keras files."""
+"""Where teachers come from: run folders, .keras files, keras.applications, and files for the zoo."""
 
 import os
 from collections.abc import Callable
@@ -21,28 +21,28 @@ VALID = (
 )
 IMAGENET = "imagenet2012"
 TORCH_FILES = (".pth", ".pt", ".tar")
-# torchvision's residual networks: PyTorch's padding, and its own means and deviations.
-TORCHVISION = {"symmetric": True, "normalization": "larq_zoo"}
 
 
 class Zoo(Protocol):
-    """What a teacher is built with: `zoo.registry`, or any module like it."""
+    """Builds teachers from files of weights: `zoo.registry`, or any module like it."""
 
     build: Callable[..., tf.keras.Model]
     list_models: Callable[[], list[str]]
+    torch_settings: Callable[[str], dict]
 
 
 def read(text: str, dataset: Dataset, zoo: Zoo, precision: str = "float32") -> Teacher:
-    """The teacher that a word of the command line stands for, checked against the classes.
+    """Read the teacher that the user names, and check its classes.
 
     Args:
-        text: see `VALID`.
-        dataset: that will be taught.
+        text: a run folder, a file or a name; see `VALID`.
+        dataset: of the student.
         zoo: builds the networks of NAME=FILE.
         precision: one of `teacher.PRECISIONS`.
 
     Raises:
-        UserError: it is unknown, has no weights, cannot be fetched, is damaged, or has other classes.
+        UserError: the teacher is unknown, has no weights, cannot be downloaded, is damaged, or has other
+            classes.
     """
     teacher = _read(text, dataset, zoo)
     teacher.check(dataset.class_names, dataset.name)
@@ -54,14 +54,14 @@ def read(text: str, dataset: Dataset, zoo: Zoo, precision: str = "float32") -> T
 def _read(text: str, dataset: Dataset, zoo: Zoo) -> Teacher:
     name, _, path = text.partition("=")
     if Path(text).exists():
-        return ours(text)
+        return read_trained(text)
     if path and applications.known(name):
         network = applications.build(name, dataset.image_size, path)
         return Teacher(name, network, accuracy=published.accuracy(name))
     if path and name in zoo.list_models():
         return _of_the_zoo(name, path, dataset, zoo)
     if applications.known(text):
-        # Before anything is fetched.
+        # Checked before anything is downloaded.
         imagenet = Teacher(text, _stand_in(applications.CLASSES), imagenet_names())
         imagenet.check(dataset.class_names, dataset.name)
         network = applications.build(text, dataset.image_size, applications.IMAGENET)
@@ -71,21 +71,21 @@ def _read(text: str, dataset: Dataset, zoo: Zoo) -> Teacher:
     raise UserError(f"Unknown teacher {text!r}; valid: {VALID}.")
 
 
-def ours(path: str | os.PathLike) -> Teacher:
-    """The teacher in a run folder or a .keras file.
+def read_trained(path: str | os.PathLike) -> Teacher:
+    """Read the teacher in a run folder or a .keras file.
 
     Raises:
-        UserError: there is none, or it cannot be read.
+        UserError: there is no network, it cannot be read, or it is no classifier of RGB images.
     """
     path = Path(path)
     network = weights.read_model(path)
     run = RunFolder(path if path.is_dir() else path.parent)
     names = tuple(run.class_names()) if run.config.is_file() and run.labels.is_file() else None
     _check_form(network, path)
-    return Teacher(os.fspath(path), network, names, _reached(run))
+    return Teacher(os.fspath(path), network, names, _best_accuracy(run))
 
 
-def _reached(run: RunFolder) -> float | None:
+def _best_accuracy(run: RunFolder) -> float | None:
     """The best held-out accuracy of a run."""
     table = Table(run.history, ())
     return max(table.column("val_accuracy"), default=None) if run.config.is_file() else None
@@ -102,21 +102,21 @@ def _check_form(network: tf.keras.Model, path: Path) -> None:
 
 def _of_the_zoo(name: str, path: str, dataset: Dataset, zoo: Zoo) -> Teacher:
     settings: dict = {"normalization": dataset.normalization}
-    if name in published.TORCHVISION and Path(path).suffix in TORCH_FILES:
-        settings = TORCHVISION
+    if Path(path).suffix in TORCH_FILES:
+        settings |= zoo.torch_settings(name)
     size, classes = dataset.image_size, len(dataset.class_names)
     network = zoo.build(name, (size, size, 3), classes, weights=path, **settings)
     return Teacher(name, network, accuracy=published.accuracy(name))
 
 
 def _stand_in(classes: int) -> tf.keras.Model:
-    """As many outputs, and nothing to build."""
+    """A small network with this number of classes."""
     image = tf.keras.Input((None, None, 3))
     return tf.keras.Model(image, tf.keras.layers.Dense(classes)(tf.keras.layers.GlobalAvgPool2D()(image)))
 
 
 def imagenet_names() -> tuple[str, ...]:
     """ImageNet's classes in the order of the published weights, as TensorFlow Datasets names them."""
-    import tensorflow_datasets as tfds  # a second to import, for this source only
+    import tensorflow_datasets as tfds  # imported here because it takes a second
 
     return tuple(tfds.builder(IMAGENET).info.features["label"].names)

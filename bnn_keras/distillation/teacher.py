@@ -1,4 +1,4 @@
-"""A teacher: a network that is asked and never taught."""
+"""A teacher: a network that is evaluated and never trained."""
 
 import dataclasses
 import hashlib
@@ -10,22 +10,22 @@ import tensorflow as tf
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.papers.teachers import knowledge_complexity
 
-# What a teacher computes in; its variables and its logits stay float32.
+# Keras's names of the precisions in which a teacher computes; its variables and logits stay float32.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Teacher:
-    """A network with what is known of it.
+    """A network and what is known about it.
 
-    It is not a Keras object, on purpose: a model that holds one neither trains nor saves it.
+    It is not a Keras object on purpose: a model that refers to it neither trains nor saves it.
 
     Args:
-        name: as it is written in reports.
+        name: as shown in reports.
         network: from RGB in [0, 255], of its own size, to logits [batch, classes].
-        class_names: by output, if known.
-        accuracy: top-1 on held-out images, a fraction, if known.
-        stages: names of layers whose outputs are watched too.
+        class_names: of the outputs, if known.
+        accuracy: top-1 accuracy on held-out images as a fraction, if known.
+        stages: names of layers whose outputs are returned too.
     """
 
     name: str
@@ -35,19 +35,19 @@ class Teacher:
     stages: tuple[str, ...] = ()
     _watched: tf.keras.Model = dataclasses.field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         outputs = [self.network.get_layer(stage).output for stage in self.stages]
         watched = tf.keras.Model(self.network.inputs, [self.network.output, *outputs])
         object.__setattr__(self, "_watched", watched)
 
     def __call__(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Ask, in inference mode.
+        """Compute the logits, in inference mode.
 
         Args:
             images: RGB in [0, 255], [batch, size, size, 3], of any size.
 
         Returns:
-            Logits, float32 at least, [batch, classes], and the features of the `stages`.
+            Logits, float32 or float64 [batch, classes], and the outputs of the `stages`.
         """
         size = self.network.input_shape[1:3]
         if None not in size and tuple(images.shape[1:3]) != size:
@@ -57,24 +57,24 @@ class Teacher:
 
     @property
     def classes(self) -> int:
-        """Outputs."""
+        """Number of outputs."""
         return int(self.network.output_shape[-1])
 
     @property
     def params(self) -> int:
-        """Trainable parameters."""
+        """Number of trainable parameters."""
         return trainable_parameters(self.network)
 
     @property
     def complexity(self) -> float | None:
-        """Knowledge complexity (equation 3), if the accuracy is known."""
+        """Knowledge complexity (BNext, equation 3), if the accuracy is known."""
         return None if self.accuracy is None else knowledge_complexity(self.params, self.accuracy)
 
     @property
     def digest(self) -> str:
-        """A hash of the weights, the kinds of layers and what they compute in."""
+        """A hash of the weights, the types of the layers and the precisions that they compute in."""
         found = hashlib.sha256()
-        # Not of their names: Keras counts on from whatever was built before.
+        # Without their names, whose numbers depend on what Keras built before.
         for layer in self.network.submodules:
             if isinstance(layer, tf.keras.layers.Layer):
                 found.update(f"{type(layer).__name__} {layer.compute_dtype}\n".encode())
@@ -83,11 +83,16 @@ class Teacher:
         return found.hexdigest()
 
     def watching(self, stages: Sequence[str]) -> "Teacher":
-        """The same, with the outputs of these stages."""
+        """The same teacher with the outputs of these stages."""
         return dataclasses.replace(self, stages=tuple(stages))
 
     def check(self, class_names: Sequence[str], dataset: str) -> None:
-        """Raise UserError unless it knows these classes, in this order."""
+        """Raise UserError unless its classes are these, in this order.
+
+        Args:
+            class_names: of the data set, in order.
+            dataset: its name.
+        """
         if self.classes != len(class_names):
             raise UserError(
                 f"The teacher {self.name} has {self.classes} classes, {dataset} has {len(class_names)}: a "
@@ -102,12 +107,12 @@ class Teacher:
 
 
 def trainable_parameters(network: tf.keras.Model) -> int:
-    """Numbers in the trainable variables."""
+    """The number of trainable parameters of a network."""
     return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
 
 
 def to_logits(network: tf.keras.Model) -> tf.keras.Model:
-    """The network without the softmax at its end, if it has one."""
+    """Remove the softmax at the end of a network, if it has one."""
     last = network.layers[-1]
     softmax = tf.keras.activations.softmax
     if isinstance(last, tf.keras.layers.Softmax) or (
@@ -115,15 +120,15 @@ def to_logits(network: tf.keras.Model) -> tf.keras.Model:
     ):
         return tf.keras.Model(network.inputs, last.input, name=network.name)
     if getattr(last, "activation", None) is softmax:
-        # A layer asks for its activation whenever it is called.
+        # Takes effect at once: a layer looks up its activation in each call.
         last.activation = tf.keras.activations.linear
     return network
 
 
 def in_precision(network: tf.keras.Model, precision: str) -> tf.keras.Model:
-    """The same network with the same weights, computing in another precision.
+    """A copy of a network with the same weights that computes in another precision.
 
-    Binary layers stay in float32, as sums of signs are not exact in less, and so do the outputs.
+    The outputs stay in float32, and so do binary layers, whose sums of signs would not be exact in less.
 
     Raises:
         UserError: an unknown precision.
@@ -132,7 +137,7 @@ def in_precision(network: tf.keras.Model, precision: str) -> tf.keras.Model:
         raise one_of("teacher precision", precision, PRECISIONS)
     policy = PRECISIONS[precision]
 
-    def lowered(layer):
+    def lowered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, tf.keras.Model):
             return in_precision(layer, precision)
         exact = layer.name in network.output_names or getattr(layer, "kernel_quantizer", None) is not None

@@ -62,8 +62,6 @@ TABLE_9: dict[str, Selection] = {
     "bnext_m": Selection("efficientnetb4", ("efficientnetb0", "efficientnetb2")),
     "bnext_l": Selection("convnext_tiny", ("efficientnetb0", "efficientnetb4", "convnext_tiny")),
 }
-# Networks of the zoo that torchvision publishes weights of.
-TORCHVISION = ("resnet18", "resnet34")
 
 
 def accuracy(name: str) -> float | None:

@@ -97,7 +97,7 @@ def float64():
 
 
 def padded(name):
-    return zoo.build(name, (64, 64, 3), 4, **sources.TORCHVISION)
+    return zoo.build(name, (64, 64, 3), 4, **registry.torch_settings(name))
 
 
 def test_resnet18_with_torchvisions_names_gives_pytorchs_numbers(float64):

@@ -11,7 +11,7 @@ from absl import flags
 from bnn_keras.cli import command as cli
 from bnn_keras.cli.benchmark import timing
 from bnn_keras.cli.benchmark.step import CLASSES, noise, training_step
-from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, written_down
+from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, read_answers
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.trainer import Distilled, Objective
 from zoo import registry
@@ -61,7 +61,7 @@ def _contestants(values) -> dict[str, Callable[[], object]]:
         ALONE: training_step(student(), images, labels),
         ASKED: lambda: ask().numpy(),
         TAUGHT: training_step(Distilled(student(), Panel(teacher), Objective(), 1), images, labels),
-        CACHED: training_step(Distilled(student(), written_down, Objective(), 1), said, labels),
+        CACHED: training_step(Distilled(student(), read_answers, Objective(), 1), said, labels),
     }
 
 
