@@ -1,8 +1,9 @@
-"""A run of seconds, as a function and as a command that kills itself where it is told to.
+"""A run of seconds, as a function and as a command that can kill itself.
 
-python tests/small_run.py --output_dir=DIR --kill=0:4,0:7      behind steps 4 and 7, once each
+python tests/small_run.py --output_dir=DIR --kill=0:4,0:7      after steps 4 and 7, once each
 """
 
+import contextlib
 import csv
 import os
 import signal
@@ -10,9 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from absl import flags
 
-from bnn_keras import data, training
+from bnn_keras import data, report, training
 from bnn_keras.cli import command as cli
 from bnn_keras.nn import layers
 from bnn_keras.settings.recipe import Recipe
@@ -50,13 +52,22 @@ def network(classes=10, convolution=layers.binary_conv):
     return tf.keras.Model(image, tf.keras.layers.Dense(classes, name="head")(x), name="tiny")
 
 
-def train(folder, recipe=RECIPE, strategy=None, **options):
-    """Train a new network of four steps an epoch; the network."""
+def train(folder, recipe=RECIPE, strategy=None, drawn=False, **options):
+    """Train a new network of four steps an epoch, and return it; with a report if `drawn`."""
     training.make_deterministic(SEED)
     with (strategy or tf.distribute.get_strategy()).scope():
         trained = network()
-    training.train(trained, digits(), recipe, folder, seed=SEED, settings={"model": "tiny"}, **options)
+    with contextlib.nullcontext() if drawn else no_report():
+        training.train(trained, digits(), recipe, folder, seed=SEED, settings={"model": "tiny"}, **options)
     return trained
+
+
+@contextlib.contextmanager
+def no_report():
+    """Leave out the reports of runs, whose pictures take more time than the training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "write", lambda *_: None)
+        yield
 
 
 def weights_of(path):
@@ -85,7 +96,7 @@ def command(folder, *options):
 
 
 class Kill(tf.keras.callbacks.Callback):
-    """Kills its process behind steps that are given as WORKER:STEP, each once."""
+    """Kills its process after steps that are given as WORKER:STEP, each once."""
 
     def __init__(self, deaths, folder):
         super().__init__()

@@ -126,7 +126,7 @@ def to_logits(network: tf.keras.Model) -> tf.keras.Model:
 
 
 def in_precision(network: tf.keras.Model, precision: str) -> tf.keras.Model:
-    """A copy of a network with the same weights that computes in another precision.
+    """The network if it computes in this precision already, otherwise a copy of it that does.
 
     The outputs stay in float32, and so do binary layers, whose sums of signs would not be exact in less.
 
@@ -136,6 +136,9 @@ def in_precision(network: tf.keras.Model, precision: str) -> tf.keras.Model:
     if precision not in PRECISIONS:
         raise one_of("teacher precision", precision, PRECISIONS)
     policy = PRECISIONS[precision]
+    layers = (layer for layer in network.submodules if isinstance(layer, tf.keras.layers.Layer))
+    if policy == "float32" and all(layer.compute_dtype == policy for layer in layers):
+        return network
 
     def lowered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, tf.keras.Model):

@@ -3,7 +3,9 @@
 import pytest
 
 from bnn_keras.cli import verbs
-from bnn_keras.cli.benchmark import timing
+from bnn_keras.cli.benchmark import distill, timing
+from tests.distillation.test_runs import tiny
+from zoo import registry
 
 
 def main(*words):
@@ -33,6 +35,19 @@ def test_a_conversion(capsys):
         and "bnn_keras.deploy.to_flatbuffer: " in shown
         and "A/A" in shown
     )
+
+
+@pytest.mark.large
+def test_distillation_is_compared_with_the_sum_of_its_parts(monkeypatch, capsys):
+    monkeypatch.setattr(registry, "build", lambda name, shape, classes: tiny(classes))
+    words = ["--image_size=32", "--batch_size=2", "--repeats=1"]
+    assert main("distill", *words) == 0
+    shown = capsys.readouterr().out
+    names = (distill.ALONE, distill.ASKED, distill.TAUGHT, distill.CACHED)
+    times = [float(shown.split(f"\n{name}: ")[1].split(" ms")[0]) for name in names]
+    ratio = float(shown.split(f"{distill.ALONE} + {distill.ASKED}: ")[1].split(",")[0])
+    assert ratio == pytest.approx(times[2] / (times[0] + times[1]), rel=0.05)
+    assert "A/A ratio" in shown
 
 
 def test_unknown_benchmarks_and_models(capsys):

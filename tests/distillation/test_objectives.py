@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from bnn_keras.distillation import assistants, attention, ensemble, losses
-from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, written_down
+from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, read_answers
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.trainer import Distilled, Objective
 from bnn_keras.errors import UserError
@@ -297,36 +297,36 @@ def test_a_compiled_step_gives_the_same():
     np.testing.assert_allclose(*reached, rtol=0, atol=1e-12)
 
 
-def test_written_down_knowledge_comes_with_the_images():
+def test_cached_answers_come_with_the_images():
     inputs, weights, teachers = example()
     asked, read = (linear_student(weights) for _ in range(2))
     said = lambda _: (list(map(tf.constant, teachers)), [])  # noqa: E731
     compiled(asked, said, Objective(), 2).train_on_batch(tf.constant(inputs), np.zeros(BATCH, int))
     batch = {IMAGE: inputs, KNOWLEDGE: np.stack(teachers, axis=1)}
-    compiled(read, written_down, Objective(), 2).fit(
+    compiled(read, read_answers, Objective(), 2).fit(
         tf.data.Dataset.from_tensors((batch, np.zeros(BATCH, int))), verbose=0
     )
     np.testing.assert_array_equal(asked.get_weights()[0], read.get_weights()[0])
 
 
 def test_assistants_share_the_epochs_equally():
-    assert [assistants.part(epoch, 6, 3) for epoch in range(6)] == [0, 0, 1, 1, 2, 2]
-    assert [assistants.part(epoch, 5, 2) for epoch in range(5)] == [0, 0, 0, 1, 1]
+    assert [assistants.assistant_of(epoch, 6, 3) for epoch in range(6)] == [0, 0, 1, 1, 2, 2]
+    assert [assistants.assistant_of(epoch, 5, 2) for epoch in range(5)] == [0, 0, 0, 1, 1]
     # The released code's own expression, with three assistants and 512 epochs.
     released = [0 if e / (512 / 3) < 1 else 1 if e / (512 / 3) < 2 else 2 for e in range(512)]
-    assert [assistants.part(epoch, 512, 3) for epoch in range(512)] == released
-    assert assistants.switches(512, 3) == [172, 343]
-    assert assistants.switches(7, 1) == []
+    assert [assistants.assistant_of(epoch, 512, 3) for epoch in range(512)] == released
+    assert assistants.switch_epochs(512, 3) == [172, 343]
+    assert assistants.switch_epochs(7, 1) == []
     with pytest.raises(UserError, match="3 assistants need at least 3 epochs. Received: 2"):
-        assistants.switches(2, 3)
+        assistants.switch_epochs(2, 3)
 
 
 def test_assistants_rise_in_accuracy_then_complexity():
     small, large = pictures("small", ["a"]), pictures("large", ["a"], filters=30)
     a, b, c = Teacher("a", large, None, 0.5), Teacher("b", small, None, 0.5), Teacher("c", small, None, 0.4)
-    assert [t.name for t in assistants.in_order([a, b, c])] == ["c", "b", "a"]
+    assert [t.name for t in assistants.sort_assistants([a, b, c])] == ["c", "b", "a"]
     unknown = Teacher("unknown", small)
-    assert [t.name for t in assistants.in_order([a, unknown, c])] == ["a", "unknown", "c"]
+    assert [t.name for t in assistants.sort_assistants([a, unknown, c])] == ["a", "unknown", "c"]
 
 
 def test_knowledge_complexity_by_hand():

@@ -1,5 +1,6 @@
-"""Runs with teachers: resumed, cached, in other precisions, and what is refused before they start."""
+"""Runs with teachers: killed and resumed, cached, in other precisions, and refused before they start."""
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -10,12 +11,11 @@ import pytest
 import tensorflow as tf
 
 from bnn_keras import data, distillation, training
-from bnn_keras.cli.benchmark import distill
 from bnn_keras.distillation.cache import Cache
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.views import FixedViews
 from bnn_keras.errors import UserError
-from bnn_keras.nn import layers
+from bnn_keras.nn import layers, quantizers
 from bnn_keras.report import curves
 from bnn_keras.runs import RunFolder, Table
 from bnn_keras.settings.distillation import DistillationSettings
@@ -24,16 +24,21 @@ from bnn_keras.settings.recipe import Recipe
 from tests import small_run
 from zoo import registry
 
-RECIPE = Recipe(epochs=4, batch_size=16, optimizer="radam", learning_rate=0.01)
+# With everything that a resumed run must continue: slots and decay of an optimizer, a schedule, the random
+# mixtures of images, and a temperature that falls from where the weights' own stood.
+RECIPE = Recipe(
+    epochs=4, batch_size=16, optimizer="adamw", learning_rate=0.01, weight_decay=0.1, warmup_epochs=1,
+    clip_norm=1.0, temperature_decay=0.5, mixup=0.2, label_smoothing=0.1,
+)  # fmt: skip
 STEPS = 4  # an epoch
 
 
-def tiny(classes=10):
+def tiny(classes=10, convolution=layers.binary_conv):
     image = tf.keras.Input((32, 32, 3), name="image")
     x = tf.keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale/input")(image)
     x = tf.keras.layers.Conv2D(16, 3, strides=4, padding="same", name="stem")(x)
     x = tf.keras.layers.BatchNormalization(momentum=0.5, name="block/bn")(x)
-    x = layers.binary_conv(32, 3, strides=2, name="block/conv")(x)
+    x = convolution(32, 3, strides=2, name="block/conv")(x)
     x = tf.keras.layers.BatchNormalization(momentum=0.5, name="block/end")(x)
     x = tf.keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return tf.keras.Model(image, tf.keras.layers.Dense(classes, name="head")(x), name="tiny")
@@ -66,10 +71,16 @@ def prepare(*words, network=None, recipe=RECIPE):
     return distillation.prepare(settings(*words), network or tiny(), digits(), recipe, 3, registry)
 
 
-def train(folder, *words, **options):
+def student():
     training.make_deterministic(3)
-    network = tiny()
-    distillation.train(settings(*words), registry, network, digits(), RECIPE, folder, seed=3, **options)
+    return tiny(convolution=layers.progressive_conv)
+
+
+def train(folder, *words, recipe=RECIPE, drawn=False, **options):
+    """Train a student with teachers, and return its weights; with a report if `drawn`."""
+    network = student()
+    with contextlib.nullcontext() if drawn else small_run.no_report():
+        distillation.train(settings(*words), registry, network, digits(), recipe, folder, seed=3, **options)
     return network.get_weights()
 
 
@@ -78,49 +89,65 @@ def same(a, b):
 
 
 @pytest.fixture(scope="module")
-def boosted(teachers, tmp_path_factory):
-    """A run with a teacher and two assistants on two views."""
+def cooler(tmp_path_factory):
+    """A file of weights whose temperature is no longer 1."""
+    network = student()
+    for quantizer in quantizers.progressive(network):
+        quantizer.temperature.assign(0.5)
+    path = tmp_path_factory.mktemp("weights") / "cooler.keras"
+    network.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def boosted(teachers, cooler, tmp_path_factory):
+    """A run with a teacher and two assistants on two views, which nothing disturbs."""
     folder = tmp_path_factory.mktemp("runs") / "boosted"
     words = [f"teacher={teachers[0]}", f"assistants={teachers[1]},{teachers[2]}", "views=2"]
-    return folder, words, train(folder, *words)
+    return folder, words, train(folder, *words, weights=cooler, drawn=True)
 
 
-def train_and_die(folder, words):
-    """Begin the run of `train`, and be killed behind two steps of its third epoch."""
+def train_and_die(folder, words, weights):
+    """Begin the run of `boosted`, and be killed after three steps of its third epoch."""
     lessons = prepare(*words)
-    training.make_deterministic(3)
     training.train(
-        tiny(),
+        student(),
         lessons.dataset,
         RECIPE,
         folder,
         seed=3,
         settings=lessons.settings,
-        checkpoint_steps=1,
+        weights=weights,
+        checkpoint_steps=2,
         make_trainer=lessons.make_trainer,
-        extra_callbacks=[*lessons.callbacks, small_run.Kill(["0:10"], folder)],
+        extra_callbacks=[*lessons.callbacks, small_run.Kill(["0:11"], folder)],
     )
 
 
-def test_killed_in_the_second_assistants_part_and_resumed_gives_the_same_weights(boosted, tmp_path, capsys):
-    folder, words, weights = boosted
-    process = multiprocessing.get_context("spawn").Process(
-        target=train_and_die, args=(tmp_path / "run", words)
-    )
+def test_a_killed_run_ends_as_if_it_had_not_been_killed(boosted, cooler, tmp_path, capsys):
+    """A real kill, a step after a checkpoint in the middle of the second assistant's part."""
+    undisturbed, words, weights = boosted
+    folder = tmp_path / "run"
+    spawned = multiprocessing.get_context("spawn").Process
+    process = spawned(target=train_and_die, args=(folder, words, cooler))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
+    (folder / ".best.1.partial.keras").write_text("what a kill leaves of a model")
+    (folder / "checkpoints" / "ckpt-7_temp").mkdir()
     capsys.readouterr()
-    again = train(tmp_path / "run", *words, checkpoint_steps=1)
+    again = train(folder, *words, weights=cooler, checkpoint_steps=3)
     shown = capsys.readouterr().out
-    assert "resuming at epoch 3, step 2" in shown
+    assert "resuming at epoch 3, step 2 (global step 10)" in shown
     assert f"assistant from epoch 3 on: {words[1].split(',')[1]} (2 of 2)" in shown
     assert same(again, weights)
-    but_seconds = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in Table(path / "history.csv", ()).rows]
-        for path in (folder, tmp_path / "run")
-    ]
-    assert but_seconds[0] == but_seconds[1]
+    for name in ("model.keras", "best.keras"):
+        assert same(small_run.weights_of(folder / name), small_run.weights_of(undisturbed / name))
+    ours, expected = (small_run.rows(run / "history.csv", but=["seconds"]) for run in (folder, undisturbed))
+    assert ours == expected
+    assert [float(row["temperature"]) for row in ours] == [0.5, 0.25, 0.125, 0.0625]
+    assert (folder / "flips.csv").read_text() == (undisturbed / "flips.csv").read_text()
+    assert not [path for path in folder.rglob("*") if "partial" in path.name or "temp" in path.name]
 
 
 def test_a_run_says_who_taught_when(boosted, teachers):
@@ -133,7 +160,7 @@ def test_a_run_says_who_taught_when(boosted, teachers):
         assert float(row["teacher_weight"]) + float(row["assistant_weight"]) == pytest.approx(1, abs=1e-5)
         assert float(row["teacher_loss"]) > 0 and float(row["assistant_loss"]) > 0
     saved = tf.keras.models.load_model(folder / "model.keras", compile=False)
-    assert saved.count_params() == tiny().count_params()
+    assert saved.count_params() == student().count_params()
 
 
 def test_the_report_draws_who_taught_when(boosted):
@@ -146,26 +173,28 @@ def test_the_report_draws_who_taught_when(boosted):
     assert "another assistant taught" in (folder / "report.html").read_text()
 
 
-def test_the_second_assistant_makes_a_difference(boosted, teachers, tmp_path):
-    _, words, weights = boosted
-    assert not same(weights, train(tmp_path / "run", words[0], f"assistants={teachers[1]}", "views=2"))
+def test_the_second_assistant_makes_a_difference(boosted, cooler, teachers, tmp_path):
+    undisturbed, words, _ = boosted
+    train(tmp_path, words[0], f"assistants={teachers[1]}", "views=2", weights=cooler)
+    two, one = (small_run.rows(folder / "history.csv", but=["seconds"]) for folder in (undisturbed, tmp_path))
+    assert [a == b for a, b in zip(two, one, strict=True)] == [True, True, False, False]
 
 
-def test_another_teacher_makes_another_run(boosted, teachers):
+def test_another_teacher_makes_another_run(boosted, cooler, teachers):
     folder, words, _ = boosted
-    with pytest.raises(UserError, match=f"its teacher is {teachers[0]}, asked for is {teachers[1]}"):
-        train(folder, f"teacher={teachers[1]}", *words[1:])
+    with pytest.raises(UserError, match=f"its .*teacher is {teachers[0]}, asked for is {teachers[1]}"):
+        train(folder, f"teacher={teachers[1]}", *words[1:], weights=cooler)
 
 
-def test_cached_logits_teach_the_same(boosted, tmp_path, capsys):
+def test_cached_logits_teach_the_same(boosted, cooler, tmp_path, capsys):
     _, words, weights = boosted
     cache = tmp_path / "cache"
-    assert same(train(tmp_path / "one", *words, f"cache_teacher={cache}"), weights)
-    assert capsys.readouterr().out.count("asking ") == 6
+    assert same(train(tmp_path / "run", *words, f"cache_teacher={cache}", weights=cooler), weights)
+    assert capsys.readouterr().out.count("computing the logits of") == 6
     files = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
     assert len([path for path in files if path.suffix == ".logits"]) == 6
-    assert same(train(tmp_path / "two", *words, f"cache_teacher={cache}"), weights)
-    assert "asking" not in capsys.readouterr().out
+    prepare(*words, f"cache_teacher={cache}")
+    assert "computing" not in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == files
 
 
@@ -194,11 +223,11 @@ def test_a_cache_that_does_not_fit_is_refused(tmp_path):
         "seed": cached(tmp_path, teacher, seed=4),
     }
     for what, cache in cases.items():
-        with pytest.raises(UserError, match=f"do not fit: their {what} is .*, needed is .*--cache_teacher"):
+        with pytest.raises(UserError, match=f"with {what}=.*, but this run needs {what}=.*--cache_teacher"):
             cache.prepare([0])
     key = json.loads((tmp_path / "key.json").read_text())
     (tmp_path / "key.json").write_text(json.dumps({**key, "first_batch": "other images"}))
-    with pytest.raises(UserError, match="their first_batch is other images"):
+    with pytest.raises(UserError, match="first_batch=other images, but this run needs"):
         cached(tmp_path, teacher).prepare([0])
     (tmp_path / "key.json").write_text("{")
     with pytest.raises(UserError, match="key.json is not a whole JSON file"):
@@ -241,35 +270,22 @@ def test_without_a_teacher_nothing_changes():
     assert found == distillation.Lessons(images)
 
 
-def test_attention_in_bfloat16_then_a_second_stage(teachers, tmp_path, capsys):
+def test_attention_in_bfloat16(teachers, tmp_path):
     train(
-        tmp_path / "run",
+        tmp_path,
         f"teacher={teachers[0]}",
         "attention_weight=0.5",
         "teacher_precision=bfloat16",
         "ensemble=released",
         "teacher_temperature=2",
         "label_weight=0.1",
+        recipe=RECIPE.override(epochs=1),
     )
-    said = RunFolder(tmp_path / "run").read_config().distillation
+    said = RunFolder(tmp_path).read_config().distillation
     assert said["attention_stages"] == ["stem"] and said["ensemble"] == "released"
     assert (said["teacher_temperature"], said["label_weight"]) == (2, 0.1)
-    row = Table(tmp_path / "run" / "history.csv", ()).rows[0]
+    (row,) = Table(tmp_path / "history.csv", ()).rows
     assert float(row["attention_loss"]) > 0 and float(row["teacher_weight"]) == 0.5
-    train(tmp_path / "second", f"teacher={teachers[0]}", weights=tmp_path / "run")
-    assert f"weights from {tmp_path / 'run' / 'best.keras'}" in capsys.readouterr().out
-
-
-def test_the_benchmark_compares_with_the_sum_of_the_parts(monkeypatch, capsys):
-    monkeypatch.setattr(registry, "build", lambda name, shape, classes: tiny(classes))
-    words = ["--image_size=32", "--batch_size=2", "--repeats=1"]
-    assert distill.main(["benchmark", *words]) == 0
-    shown = capsys.readouterr().out
-    names = (distill.ALONE, distill.ASKED, distill.TAUGHT, distill.CACHED)
-    times = [float(shown.split(f"\n{name}: ")[1].split(" ms")[0]) for name in names]
-    ratio = float(shown.split(f"{distill.ALONE} + {distill.ASKED}: ")[1].split(",")[0])
-    assert ratio == pytest.approx(times[2] / (times[0] + times[1]), rel=0.05)
-    assert "A/A ratio" in shown
 
 
 @pytest.mark.parametrize(

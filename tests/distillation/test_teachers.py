@@ -215,8 +215,8 @@ def test_the_network_is_missing(monkeypatch, tmp_path):
     """Weights that are not there cannot be fetched: a sentence, and nothing is left behind."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
-    with pytest.raises(UserError, match="published weights of mobilenet_v2 are not in ~/.keras/models and"):
-        sources.read("mobilenet_v2", thousand(), registry)
+    with pytest.raises(UserError, match="published weights of mobilenet are not in ~/.keras/models and"):
+        sources.read("mobilenet", thousand(), registry)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -224,9 +224,9 @@ def test_published_weights_from_their_usual_place(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     place = tmp_path / ".keras" / "models"
     place.mkdir(parents=True)
-    own = tf.keras.applications.MobileNetV2(weights=None, classifier_activation=None)
-    own.save_weights(place / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5")
-    teacher = sources.read("mobilenet_v2", thousand(224), registry)
+    own = tf.keras.applications.MobileNet(weights=None, classifier_activation=None)
+    own.save_weights(place / "mobilenet_1_0_224_tf.h5")
+    teacher = sources.read("mobilenet", thousand(224), registry)
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)), tf.float32)
     np.testing.assert_allclose(teacher(images)[0], own(images / 127.5 - 1), rtol=1e-4, atol=1e-6)
     assert teacher.class_names[0] == "n01440764"

@@ -1,4 +1,4 @@
-"""What can go wrong around a run loses nothing: numbers that are none, a full disk, a kill at any moment."""
+"""Nothing is lost when a run fails: weights that are not finite, a full disk, a kill at any moment."""
 
 import os
 import random
@@ -16,10 +16,9 @@ from tests import small_run
 from tests.training.test_launch import wait_for
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = runs.RunFolder(tmp_path_factory.mktemp("runs") / "undisturbed")
-    small_run.train(folder.path)
+@pytest.fixture
+def undisturbed(finished):
+    folder, _ = finished
     return folder
 
 
@@ -34,7 +33,7 @@ def assert_same(folder, expected):
 
 
 class Spoiled(tf.keras.Model):
-    """A trainer whose sixth step leaves weights that are no numbers, behind a loss that is one."""
+    """A trainer whose sixth step leaves weights that are not finite, after a finite loss."""
 
     def train_step(self, data):
         logs = super().train_step(data)
@@ -50,11 +49,11 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path, undisturbed):
 
     folder = runs.RunFolder(tmp_path / "run")
     with pytest.raises(
-        UserError, match=r"stem/kernel:0 is no longer finite in step 6 .*saved before is kept"
+        UserError, match=r"stem/kernel:0 is no longer finite in step 6 .*earlier checkpoints are kept"
     ):
         small_run.train(folder.path, make_trainer=make, checkpoint_steps=1)
     assert all(np.isfinite(weight).all() for weight in small_run.weights_of(folder.best_model))
-    # What was saved last is the fifth step, and goes on as if nothing had been.
+    # The last checkpoint is that of the fifth step; from there the run ends as if undisturbed.
     small_run.train(folder.path)
     assert_same(folder, undisturbed)
 
@@ -86,26 +85,27 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(place)], capture_output=True)
 
 
-@pytest.mark.parametrize("kib", [200, 350, 900], ids=["first checkpoint", "next checkpoint", "report"])
-def test_a_full_disk_keeps_the_last_checkpoint(kib, small_disk, undisturbed):
-    folder = runs.RunFolder(small_disk(kib) / "run")
-    with pytest.raises(UserError, match=r"^Cannot write .*: [Nn]o space left on (the )?device[^;{}]*$"):
-        small_run.train(folder.path, checkpoint_steps=2)
-    small_disk(50_000, again=True)
+def test_a_full_disk_keeps_the_last_checkpoint(small_disk, undisturbed):
+    """A disk that ends twice, and grows: in the second checkpoint, and in the report."""
+    folder = runs.RunFolder(small_disk(350) / "run")
+    for larger in (900, 50_000):
+        with pytest.raises(UserError, match=r"^Cannot write .*: [Nn]o space left on (the )?device[^;{}]*$"):
+            small_run.train(folder.path, checkpoint_steps=2, drawn=True)
+        small_disk(larger, again=True)
     small_run.train(folder.path, checkpoint_steps=2)
     assert_same(folder, undisturbed)
     assert not half_written(folder)
 
 
 def half_written(folder):
-    """Whether something is being written just now."""
+    """Whether a file is only partly written."""
     names = (name for _, folders, files in os.walk(folder.path) for name in folders + files)
     return any(".partial" in name or "_temp" in name or "tempstate" in name for name in names)
 
 
 @pytest.mark.large
 def test_killed_at_twenty_moments_a_run_ends_as_if_it_had_not_been(tmp_path):
-    """At ten random ones, and at ten in which a file is being written."""
+    """At ten random moments, and at ten in which a file is being written."""
     options = "--epochs=40", "--checkpoint_steps=1"
     whole = runs.RunFolder(tmp_path / "whole")
     assert small_run.command(whole.path, *options).returncode == 0
@@ -124,4 +124,4 @@ def test_killed_at_twenty_moments_a_run_ends_as_if_it_had_not_been(tmp_path):
         writing += half_written(folder)
     assert small_run.command(folder.path, *options).returncode == 0
     assert_same(folder, whole)
-    assert writing > 3
+    assert writing > 3 and not half_written(folder)

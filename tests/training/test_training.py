@@ -1,7 +1,6 @@
-"""A run: what it leaves, what it refuses, and that a killed one ends like an undisturbed one."""
+"""A run: the files that it writes, the mistakes that it refuses, and its losses, labels and metrics."""
 
 import resource
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +9,10 @@ import tensorflow as tf
 
 from bnn_keras import runs, training
 from bnn_keras.errors import UserError
-from bnn_keras.nn import quantizers
 from bnn_keras.training import flips, objective
-from bnn_keras.training import loop as run
+from bnn_keras.training.checkpoints import Checkpoints, remove_partial
 from tests import small_run
-from tests.networks import binary_conv
 from tests.small_run import RECIPE, digits, rows, train, weights_of
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run, and what its network computes."""
-    folder = runs.RunFolder(tmp_path_factory.mktemp("runs") / "finished")
-    return folder, train(folder.path)
 
 
 def test_a_run_leaves_everything(finished):
@@ -72,13 +60,6 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")} == before
 
 
-def test_same_seed_same_weights(finished, tmp_path):
-    _, network = finished
-    again = train(tmp_path / "again")
-    for a, b in zip(again.get_weights(), network.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 @pytest.mark.parametrize("change", [{"learning_rate": 0.02}, {"batch_size": 8}, {"epochs": 3}])
 def test_the_folder_of_another_run_is_refused(finished, change):
     folder, _ = finished
@@ -97,7 +78,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
 
 def test_a_damaged_config_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"model": ')
-    with pytest.raises(UserError, match=r"config.json is not a whole JSON file"):
+    with pytest.raises(UserError, match=r"config.json is not the configuration of a run"):
         train(tmp_path)
 
 
@@ -136,21 +117,23 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
     assert not (tmp_path / "run" / "best.keras").exists()
 
 
-def test_starts_from_weights_with_a_new_head(finished, tmp_path, capsys):
+def test_a_run_says_how_it_trains_and_starts_from_given_weights(finished, tmp_path, capsys):
     folder, _ = finished
-    training.make_deterministic(3)
-    network = small_run.network()
     seen = []
 
     class Look(tf.keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
-            seen.extend(network.get_weights())
+            seen.extend(self.model.get_weights())
+            raise KeyboardInterrupt
 
-    recipe = RECIPE.replace(epochs=1)
-    training.train(network, digits(), recipe, tmp_path, weights=folder.best_model, extra_callbacks=[Look()])
-    assert f"weights from {folder.best_model}" in capsys.readouterr().out
+    recipe = RECIPE.replace(warmup_epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", recipe, weights=folder.best_model, extra_callbacks=[Look()])
     for a, b in zip(seen, weights_of(folder.best_model), strict=True):
         np.testing.assert_array_equal(a, b)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "recipe: epochs=2, batch_size=16, optimizer=radam, learning_rate=0.01" in shown
+    assert "warmup_epochs=1" in shown and f"weights from {folder.best_model}" in shown
 
 
 class Progress(tf.keras.Model):
@@ -167,41 +150,17 @@ class Progress(tf.keras.Model):
         return 2 * super().compute_loss(x, y, y_pred, sample_weight)
 
 
-def progressive():
-    def convolution(filters, kernel_size, **settings):
-        quantizer = quantizers.ProgressiveSign()
-        return binary_conv(filters=filters, kernel_size=kernel_size, kernel_quantizer=quantizer, **settings)
-
-    training.make_deterministic(3)
-    return small_run.network(convolution=convolution)
-
-
 class Stop(tf.keras.callbacks.Callback):
-    """Interrupts in the middle of the second epoch."""
+    """Interrupts a run after a number of steps."""
 
-    steps = 0
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-        if self.steps == 6:
+        self.after -= 1
+        if not self.after:
             raise KeyboardInterrupt
-
-
-def test_the_temperature_falls_from_where_the_run_began_also_when_resumed(tmp_path, capsys):
-    recipe = RECIPE.replace(epochs=4, temperature_decay=0.5)
-    source = progressive()
-    for quantizer in quantizers.progressive(source):
-        quantizer.temperature.assign(0.5)
-    run.save_model(source, tmp_path / "cooler.keras")
-    options = {"weights": tmp_path / "cooler.keras", "checkpoint_steps": 1}
-    with pytest.raises(KeyboardInterrupt):
-        training.train(progressive(), digits(), recipe, tmp_path / "run", extra_callbacks=[Stop()], **options)
-    network = progressive()
-    training.train(network, digits(), recipe, tmp_path / "run", **options)
-    assert "resuming at epoch 2, step 2" in capsys.readouterr().out
-    temperatures = [float(row["temperature"]) for row in rows(tmp_path / "run" / "history.csv")]
-    assert temperatures == [0.5, 0.25, 0.125, 0.0625]
-    assert [float(q.temperature) for q in quantizers.progressive(network)] == [0.0625] * 2
 
 
 def test_a_network_without_progressive_kernels_has_no_temperature(finished):
@@ -217,7 +176,7 @@ def test_a_trainer_of_the_callers_own_is_fitted_recorded_and_resumed(tmp_path):
         return made[-1]
 
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "run", make_trainer=make, checkpoint_steps=1, extra_callbacks=[Stop()])
+        train(tmp_path / "run", make_trainer=make, checkpoint_steps=1, extra_callbacks=[Stop(after=6)])
     train(tmp_path / "run", make_trainer=make)
     # An epoch: 4 steps, and 23 of the held-out images; one of those when each process begins.
     held_out = -(-digits().num_test // RECIPE.batch_size)
@@ -264,61 +223,6 @@ def test_smoothed_labels_are_trained_on_and_whole_ones_held_out(tmp_path):
     assert float(row["val_accuracy"]) > 0 and float(row["loss"]) > 2.3
 
 
-def test_the_resolved_recipe_is_printed(finished, capsys, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "run", RECIPE.replace(warmup_epochs=1), extra_callbacks=[Stop()])
-    head = " ".join(capsys.readouterr().out.split("epoch 1/2")[0].split())
-    assert "recipe: epochs=2, batch_size=16, optimizer=radam, learning_rate=0.01" in head
-    assert "warmup_epochs=1" in head
-
-
-def test_flips_are_counted_as_numpy_counts_them():
-    network = small_run.network()
-    kernels = flips.binary_kernels(network)
-    counter = flips.FlipCounter(network)
-    counter.reset()
-    random = np.random.default_rng(0)
-    name, kernel = list(kernels.items())[1]
-    states = [kernel.numpy()]
-    for _ in range(6):
-        # Exact zeros are +1, as for the quantizer.
-        states.append(np.where(random.random(kernel.shape) < 0.2, 0, random.normal(size=kernel.shape)))
-        kernel.assign(states[-1])
-        counter.update()
-    signs = np.array(states) >= 0
-    counts = (signs[1:] != signs[:-1]).sum(0)
-    row = {row["kernel"]: row for row in counter.rows(epoch=4)}[name]
-    assert (row["epoch"], row["weights"]) == (4, counts.size)
-    assert row["mean"] == pytest.approx(counts.mean())
-    assert row["stable"] == pytest.approx((counts == 0).mean())
-    assert [row[f"p{p}"] for p in (50, 90, 95, 99)] == list(np.percentile(counts, (50, 90, 95, 99)))
-    assert all(r["mean"] == 0 and r["stable"] == 1 for r in counter.rows(4) if r["kernel"] != name)
-    counter.reset()
-    assert {r["mean"] for r in counter.rows(5)} == {0}
-
-
-def test_killed_in_the_middle_of_an_epoch_and_resumed_is_bit_identical(finished, tmp_path):
-    """Killed in epochs 1 and 2, with another interval of checkpoints than the undisturbed run."""
-    undisturbed, _ = finished
-    folder = runs.RunFolder(tmp_path / "killed")
-    options = folder.path, "--checkpoint_steps=3", "--kill=0:4,0:7"
-    assert small_run.command(*options).returncode == -signal.SIGKILL  # behind the last step of an epoch
-    second = small_run.command(*options)
-    assert second.returncode == -signal.SIGKILL
-    assert "resuming at epoch 1, step 3 (global step 3)" in second.stdout
-    (folder.path / ".best.1.partial.keras").write_text("what a killed process leaves")
-    third = small_run.command(*options)
-    assert third.returncode == 0, third.stderr
-    assert "resuming at epoch 2, step 3 (global step 7)" in third.stdout
-    for name in ("last_model", "best_model"):
-        ours, expected = weights_of(getattr(folder, name)), weights_of(getattr(undisturbed, name))
-        for a, b in zip(ours, expected, strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert rows(folder.history, but=["seconds"]) == rows(undisturbed.history, but=["seconds"])
-    assert folder.flips.read_text() == undisturbed.flips.read_text()
-    assert not list(folder.path.rglob("*.partial*"))
-
-
 def test_tables_are_cut_back_to_the_checkpoint(tmp_path):
     table = runs.Table(tmp_path / "t.csv", ["epoch", "loss"])
     table.append([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
@@ -327,18 +231,46 @@ def test_tables_are_cut_back_to_the_checkpoint(tmp_path):
     assert (tmp_path / "t.csv").read_text() == "epoch,loss\n1,0.5\n"
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    class Stop(tf.keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 1:
-                raise KeyboardInterrupt
-
+def test_damaged_checkpoints_are_named(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "run", extra_callbacks=[Stop()])
-    (shard,) = (tmp_path / "run" / "checkpoints").glob("*.data-*")
+        train(tmp_path / "run", checkpoint_steps=2, extra_callbacks=[Stop(after=2)])
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (shard,) = checkpoints.glob("*.data-*")
     shard.write_bytes(shard.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"Cannot read checkpoint .*ckpt-1"):
         train(tmp_path / "run")
+    shard.unlink()
+    with pytest.raises(UserError, match=r"Cannot read checkpoint .*ckpt-1"):
+        train(tmp_path / "run")
+    (checkpoints / "checkpoint").write_text("model_checkpoint_path: 'ckp")
+    with pytest.raises(UserError, match=r"Cannot read .*checkpoints/checkpoint, the list of checkpoints"):
+        train(tmp_path / "run")
+    assert {path.name for path in checkpoints.iterdir()} == {"checkpoint", "ckpt-1.index"}
+
+
+def test_the_partial_files_of_a_killed_process_are_removed(tmp_path):
+    """What TensorFlow leaves when its process is killed at any moment, before and after a checkpoint."""
+    checkpoints = tmp_path / "checkpoints"
+    for prefix in ("ckpt-1", "ckpt-12"):
+        temporary = checkpoints / f"{prefix}_temp"
+        temporary.mkdir(parents=True)
+        (temporary / "part-00000-of-00001.data-00000-of-00001").write_text("")
+        for end in (".index", ".data-00000-of-00001", ".data-00000-of-00001.tempstate123"):
+            (checkpoints / f"{prefix}{end}").write_text("")
+    (checkpoints / "checkpoint.tmp0a1b").write_text("")
+    (checkpoints / "notes.txt").write_text("the user's own")
+    remove_partial(checkpoints)
+    assert [path.name for path in checkpoints.iterdir()] == ["notes.txt"]
+    saved = Checkpoints(checkpoints, value=tf.Variable(1))
+    for _ in range(3):
+        saved.save()
+    whole = {path.name for path in checkpoints.iterdir()}
+    (checkpoints / "ckpt-4.index").write_text("")
+    (checkpoints / "ckpt-3_temp").mkdir()
+    remove_partial(checkpoints)
+    assert {path.name for path in checkpoints.iterdir()} == whole
+    assert {"ckpt-2.index", "ckpt-3.index", "notes.txt"} < whole and "ckpt-1.index" not in whole
+    remove_partial(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("limit", [300, 20_000, 70_000], ids=["config", "checkpoint", "model"])
