@@ -36,7 +36,7 @@ def network():
     x = layers.ChannelShuffle(4, name="transition/shuffle")(x)
     x = layers.GroupedConv2D(32, 1, groups=2, use_bias=False, name="transition")(x)
     x = keras.BatchNormalization(momentum=0.5, name="block2/bn")(x)
-    x = layers.binary_conv(32, 3, kernel_clip=1.3, name="block2/conv")(x)
+    x = layers.binary_conv(32, 3, activation_clip=1.3, kernel_clip=1.3, name="block2/conv")(x)
     x = keras.BatchNormalization(momentum=0.5, name="head/bn")(x)
     x = keras.GlobalAveragePooling2D(name="head/pool")(x)
     return tf.keras.Model(image, keras.Dense(10, name="head")(x), name="tiny")
@@ -44,7 +44,9 @@ def network():
 
 def recoupled_block(x, name):
     """A block like BNext's: a progressive kernel, and attention by the means of input and output."""
-    y = layers.progressive_conv(16, 3, name=f"{name}/conv")(layers.Bias(name=f"{name}/bias")(x))
+    small = tf.keras.initializers.RandomNormal(stddev=0.001)
+    settings = dict(activation_clip=1.5, kernel_clip=1.5, kernel_initializer=small, name=f"{name}/conv")
+    y = layers.progressive_conv(16, 3, **settings)(layers.Bias(name=f"{name}/bias")(x))
     y = keras.BatchNormalization(momentum=0.5, name=f"{name}/bn")(y)
     y = keras.PReLU(shared_axes=[1, 2], name=f"{name}/prelu")(y)
     before = keras.GlobalAveragePooling2D(keepdims=True, name=f"{name}/input_mean")(x)

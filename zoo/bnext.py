@@ -42,6 +42,7 @@ VARIANTS: dict[str, dict] = {
 RECIPES = {**dict.fromkeys(VARIANTS, "bnext"), "bnext_l": "bnext_l", "bnext18": "bnext18"}
 
 SQUEEZE = 8  # channels of the squeeze-and-expand branch to one between its two layers
+KERNEL_DEVIATION = 0.001  # of the latent weights of binary kernels at first
 CLIP = 1.5  # of gradients of the activations' signs, and of latent weights
 HARD_BELOW = 1e-7  # temperature below which a kernel is its sign
 ROTATION = "upside_down"  # name of the layer that turns the image
@@ -121,7 +122,13 @@ class Module:
         x = layers.Bias(name=f"{name}/bias")(x)
         if self.binary:
             x = layers.progressive_conv(
-                filters, kernel_size, strides=strides, name=f"{name}/conv", **self.conv_options
+                filters,
+                kernel_size,
+                strides=strides,
+                activation_clip=CLIP,
+                kernel_initializer=tf.keras.initializers.RandomNormal(stddev=KERNEL_DEVIATION),
+                name=f"{name}/conv",
+                **self.conv_options,
             )(x)
         else:
             x = pytorch.conv(shared.relu(x, f"{name}/relu"), filters, kernel_size, f"{name}/conv", strides)

@@ -26,6 +26,7 @@ GROWTH = Setting("channels that a dense block adds", COUNT)
 CONVOLVE_FIRST = Setting("transitions convolve before they pool", Switch())
 BINARY = Setting("false gives the 32-bit twin", Switch())
 PAD_VALUES = Setting("what binary convolutions pad with", Choice((0.0, 1.0, -1.0)))
+ACTIVATION_CLIP = 1.3  # the gradient of an activation's sign is passed where |x| is no larger
 KERNEL_CLIP = Setting("largest latent weight of a binary kernel", Optional(Number(0, open_low=True)))
 GROUPS = tuple(2**i for i in range(SHUFFLE_GROUPS.bit_length()))  # that divide the shuffle's
 CONV_SETTINGS = {"binary": BINARY, "pad_values": PAD_VALUES, "kernel_clip": KERNEL_CLIP}
@@ -113,6 +114,7 @@ def activated_conv(
         3,
         strides=strides,
         pad_values=pad_values,
+        activation_clip=ACTIVATION_CLIP,
         kernel_clip=kernel_clip,
         kernel_initializer=he_normal(),
         name=f"{name}/conv",

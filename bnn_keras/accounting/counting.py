@@ -4,58 +4,37 @@ The rules are those of the MeliusNet paper (section 3.3, table 1) and its releas
 
 - Parameters: every weight that can be trained, and two for each channel of a BatchNorm even where
   its scale is fixed (MXNet stores the fixed one too). No moving statistics.
-- Size: one bit for each binary weight, four bytes for every other, two values for each channel of
-  a BatchNorm, which is what is left of it when it is folded.
-- Operations: multiply-accumulates of convolutions, borders included. One whose kernel and input
-  are both binary costs binary operations (BOPs), any other 32-bit ones (FLOPs). The final dense
-  layer is left out, and with it every dense layer, binary or not; BNext's paper counts them, and
-  `profile(model, dense=True)` does. Everything else (BatchNorm, pooling, additions) costs nothing.
+- Size: one bit for each binary weight, four bytes for every other one, and two values for each channel
+  of a BatchNorm, which remain of it after folding.
+- Operations: multiply-accumulates of convolutions, borders included. A convolution whose kernel and input
+  are both binary costs binary operations (BOPs), any other one 32-bit operations (FLOPs). The final dense
+  layer is left out, and with it every dense layer, binary or not; BNext's paper counts them, as does
+  `profile(model, dense=True)`. Everything else (BatchNorm, pooling, additions) costs nothing.
 
-Whether something is binary is read from the quantizers' precision, never from a name.
+The precision of the quantizers decides what is binary, never a name.
 """
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
-from bnn_keras.nn import graph, layers
+from bnn_keras.nn.binary import BITS, FLOAT_BITS, is_one_bit
+from bnn_keras.nn.graph import Call, Graph, Value, infer_shapes, one_bit_values, read_graph
+from bnn_keras.nn.registration import traits_of
 
-BINARY = 1  # bits
-FLOAT = 32
-BOPS_PER_OP = 64  # binary operations that take the time of one in 32 bits
+BOPS_PER_OP = 64  # binary operations that take as long as one in 32 bits
 
 _K = tf.keras.layers
 _TRANSPOSED = (_K.Conv1DTranspose, _K.Conv2DTranspose, _K.Conv3DTranspose)
 _CONVOLUTIONS = (_K.Conv1D, _K.Conv2D, _K.Conv3D)
 _DEPTHWISE = (_K.DepthwiseConv1D, _K.DepthwiseConv2D)
 _SEPARABLE = (_K.SeparableConv1D, _K.SeparableConv2D)
-# With weights, yet element by element: no operations by the rules above.
-_ELEMENTWISE = (
-    _K.BatchNormalization,
-    _K.GroupNormalization,
-    _K.LayerNormalization,
-    _K.Normalization,
-    _K.PReLU,
-    layers.Bias,
-    layers.Mix,
-)
-# What goes in comes out, in another place: +1 and -1 stay +1 and -1.
-_MOVING = (
-    _K.Concatenate,
-    _K.Cropping2D,
-    _K.Dropout,
-    _K.Flatten,
-    _K.GlobalMaxPooling2D,
-    _K.MaxPooling1D,
-    _K.MaxPooling2D,
-    _K.MaxPooling3D,
-    _K.Permute,
-    _K.Reshape,
-    layers.ChannelShuffle,
-)
+
+Shapes = Mapping[Value, tuple[int | None, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +42,16 @@ class Row:
     """One call of one layer.
 
     Args:
-        path: the layer's name behind those of the nested models that it is in.
+        path: the layer's name, after the names of the nested models that contain it.
         stage: the name up to the first slash.
-        type: the layer's class.
+        type: the name of the layer's class.
         output_shape: with the batch dimension, None where unknown.
         kernel_shapes: of the convolution's or dense layer's kernels.
-        params: weights; 0 from a shared layer's second call on.
-        binary_params: those among them of one bit.
-        bits: their size.
+        params: number of weights; 0 from the second call of a shared layer on.
+        binary_params: those of one bit among them.
+        bits: size of the weights.
         bops, flops: multiply-accumulates, binary and 32-bit.
-        note: what is not counted here, and why; "" if nothing.
+        note: what is not counted here, and why; "" if everything is.
     """
 
     path: str
@@ -97,22 +76,27 @@ class Profile:
 
     @property
     def params(self) -> int:
+        """Number of weights."""
         return sum(row.params for row in self.rows)
 
     @property
     def binary_params(self) -> int:
+        """Those of one bit among them."""
         return sum(row.binary_params for row in self.rows)
 
     @property
     def size_mib(self) -> float:
+        """Size of the weights in MiB."""
         return sum(row.bits for row in self.rows) / 8 / 2**20
 
     @property
     def bops(self) -> int:
+        """Binary multiply-accumulates."""
         return sum(row.bops for row in self.rows)
 
     @property
     def flops(self) -> int:
+        """32-bit multiply-accumulates."""
         return sum(row.flops for row in self.rows)
 
     @property
@@ -133,28 +117,27 @@ def profile(
 
     Args:
         model: functional or sequential, with any Keras and Larq layers, nested models, shared layers.
-        input_shape: height, width and channels, for a model with one input of unknown size.
+        input_shape: height, width and channels, for a model whose only input has an unknown size.
         dense: count the operations of dense layers too.
 
     Returns:
-        The rows in the order of computation. A shared layer's parameters are counted once, its
-        operations at every call. Layers that only this model's author knows have a note.
+        The rows in the order of computation. The parameters of a shared layer are counted once, its
+        operations at every call. A layer whose operations are not known has a note: register it with
+        `bnn_keras.nn.register(elementwise=True)` if it has none.
 
     Raises:
-        UserError: a model without a graph, or with convolutions over an image of unknown size.
+        UserError: the model has no graph, or convolutions over an image of unknown size.
     """
-    calls = graph.of(model)
-    shapes = graph.shapes(calls, input_shape)
+    calls = read_graph(model)
+    shapes = infer_shapes(calls, input_shape)
     _check(calls, shapes)
-    binary = _binary_values(calls)
+    binary = one_bit_values(calls)
     counted: set[int] = set()
     rows = []
     for call in calls.calls:
         output_shape = shapes[call.outputs[0]]
         macs, note = _operations(call, shapes, dense)
-        sizes = {BINARY: 0, FLOAT: 0}
-        for kernel, number in macs:
-            sizes[BINARY if _is_binary_operation(call, kernel, binary) else FLOAT] += number
+        bops = sum(number for kernel, number in macs if _is_binary_operation(call, kernel, binary))
         weights = _weights(call.layer, counted)
         rows.append(
             Row(
@@ -165,16 +148,16 @@ def profile(
                 kernel_shapes=tuple(tuple(kernel.shape) for kernel in _kernels(call.layer)),
                 params=weights.binary + weights.float,
                 binary_params=weights.binary,
-                bits=weights.binary * BINARY + weights.stored * FLOAT,
-                bops=sizes[BINARY],
-                flops=sizes[FLOAT],
+                bits=weights.binary * BITS + weights.stored * FLOAT_BITS,
+                bops=bops,
+                flops=sum(number for _, number in macs) - bops,
                 note=note,
             )
         )
     return Profile(model.name, tuple(rows))
 
 
-def _check(calls: graph.Graph, shapes) -> None:
+def _check(calls: Graph, shapes: Shapes) -> None:
     open_inputs = [shapes[value] for value in calls.inputs if None in shapes[value][1:]]
     if open_inputs:
         raise UserError(
@@ -187,11 +170,11 @@ def _check(calls: graph.Graph, shapes) -> None:
 class _Weights:
     binary: int = 0
     float: int = 0
-    stored: int = 0  # of the 32-bit ones, what is left after folding
+    stored: int = 0  # of the 32-bit ones, those that remain after folding
 
 
 def _weights(layer: tf.keras.layers.Layer, counted: set[int]) -> _Weights:
-    """The weights of a layer and of the layers in it; what is in `counted` is not counted again."""
+    """The weights of a layer and of the layers in it, without those in `counted`."""
     found = _Weights()
     for part in (layer, *layer.submodules):
         if isinstance(part, _K.BatchNormalization) and id(part) not in counted:
@@ -201,12 +184,12 @@ def _weights(layer: tf.keras.layers.Layer, counted: set[int]) -> _Weights:
             found.float += 2 * channels * (part.scale or part.center)
             found.stored += 2 * channels
     for variable in layer.weights:
-        # Freezing a layer does not change what its variables were made for.
+        # A variable's own `trainable` stays as it was made if its layer is frozen.
         if id(variable) in counted or not variable.trainable:
             continue
         counted.add(id(variable))
         number = variable.shape.num_elements()
-        if _precision(variable) == BINARY:
+        if is_one_bit(variable):
             found.binary += number
         else:
             found.float += number
@@ -214,7 +197,7 @@ def _weights(layer: tf.keras.layers.Layer, counted: set[int]) -> _Weights:
     return found
 
 
-def _operations(call: graph.Call, shapes, dense: bool) -> tuple[list[tuple[Any, int]], str]:
+def _operations(call: Call, shapes: Shapes, dense: bool) -> tuple[list[tuple[Any, int]], str]:
     """Multiply-accumulates of each kernel of a call, and what could not be counted."""
     layer = call.layer
     if isinstance(layer, _K.Dense):
@@ -222,15 +205,16 @@ def _operations(call: graph.Call, shapes, dense: bool) -> tuple[list[tuple[Any, 
             return [], ""
         positions = shapes[call.outputs[0]][1:-1]
     elif isinstance(layer, _TRANSPOSED):
-        # Here every pixel of the input meets every weight.
+        # Every pixel of the input is multiplied by every weight.
         positions = _image(layer, shapes[call.inputs[0]])
     elif _kernels(layer):
         positions = _image(layer, shapes[call.outputs[0]])
     else:
         return [], _unknown(layer)
-    if None in positions:
+    known = [size for size in positions if size is not None]
+    if len(known) < len(positions):
         return [], f"operations not counted: they need the image's size, received {positions}"
-    return [(k, math.prod(positions) * k.shape.num_elements()) for k in _kernels(layer)], ""
+    return [(k, math.prod(known) * k.shape.num_elements()) for k in _kernels(layer)], ""
 
 
 def _kernels(layer: tf.keras.layers.Layer) -> tuple[Any, ...]:
@@ -243,42 +227,25 @@ def _kernels(layer: tf.keras.layers.Layer) -> tuple[Any, ...]:
     return ()
 
 
-def _image(layer, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+def _image(layer: tf.keras.layers.Layer, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
     return shape[2:] if layer.data_format == "channels_first" else shape[1:-1]
 
 
 def _unknown(layer: tf.keras.layers.Layer) -> str:
-    kind = type(layer).__name__
-    if isinstance(layer, _ELEMENTWISE) or hasattr(layer, "precision"):  # the latter: a quantizer
+    traits, kind = traits_of(layer), type(layer)
+    if traits.moves or traits.elementwise:
         return ""
     if layer.weights:
-        return f"operations not counted: no rule for the layer {kind}"
-    ours = getattr(layers, kind, None)
-    if isinstance(layer, _K.Lambda) or type(layer) not in (getattr(_K, kind, None), ours):
-        return f"operations not counted, if it has any: what a {kind} computes is not known"
+        return f"operations not counted: no rule for the layer {kind.__name__}"
+    if isinstance(layer, _K.Lambda) or kind is not getattr(_K, kind.__name__, None):
+        return f"operations not counted, if it has any: what a {kind.__name__} computes is not known"
     return ""
 
 
-def _is_binary_operation(call: graph.Call, kernel, binary: set[graph.Value]) -> bool:
-    if _precision(kernel) != BINARY:
+def _is_binary_operation(call: Call, kernel: Any, binary: set[Value]) -> bool:
+    if not is_one_bit(kernel):
         return False
     if isinstance(call.layer, _SEPARABLE) and kernel is call.layer.pointwise_kernel:
-        return False  # it takes the sums of the depthwise one
+        return False  # its input are the sums of the depthwise kernel
     quantizer = getattr(call.layer, "input_quantizer", None)
-    return call.inputs[0] in binary if quantizer is None else _precision(quantizer) == BINARY
-
-
-def _binary_values(calls: graph.Graph) -> set[graph.Value]:
-    """The values that hold two numbers only."""
-    binary: set[graph.Value] = set()
-    for call in calls.calls:
-        moved = isinstance(call.layer, _MOVING) and binary.issuperset(call.inputs)
-        # A quantizer is a layer itself, or the activation of one.
-        made = BINARY in (_precision(call.layer), _precision(getattr(call.layer, "activation", None)))
-        if moved or made:
-            binary.update(call.outputs)
-    return binary
-
-
-def _precision(what: object) -> int | None:
-    return getattr(what, "precision", FLOAT)
+    return call.inputs[0] in binary if quantizer is None else is_one_bit(quantizer)

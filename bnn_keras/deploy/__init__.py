@@ -1,11 +1,15 @@
-"""From a trained model to a TFLite file that is checked before it is written."""
+"""Conversion of a trained model to a checked TFLite file."""
 
 import dataclasses
+
+import numpy as np
+import tensorflow as tf
 
 from bnn_keras.deploy.conversion import hardening
 from bnn_keras.deploy.conversion.lowering import to_flatbuffer
 from bnn_keras.deploy.conversion.orientation import UPRIGHT, UPSIDE_DOWN
-from bnn_keras.deploy.verification.checks import Report, lines, require, verify
+from bnn_keras.deploy.verification.report import Report, lines, require
+from bnn_keras.deploy.verification.verify import verify
 from bnn_keras.tflite.interpreter import interpreter, run
 
 __all__ = [
@@ -22,13 +26,16 @@ __all__ = [
 ]
 
 
-def convert(model, images, labels=None):
+def convert(
+    model: tf.keras.Model, images: np.ndarray, labels: np.ndarray | None = None
+) -> tuple[bytes, Report]:
     """Convert a model and check the file against it.
 
     Args:
-        model: a functional Keras model with one image as its input, in float32.
-        images: float32 [n, height, width, channels], real ones, on which the two are compared.
-        labels: [n], their classes, for what the hard sign of progressive kernels costs; or None.
+        model: a functional Keras model in float32 with one image as its input.
+        images: float32 [n, height, width, channels], real ones, on which both are compared.
+        labels: [n], their classes, to measure the accuracy before and after the hard sign of progressive
+            kernels; or None.
 
     Returns:
         The bytes of the .tflite file, and the `Report` of what was compared.

@@ -1,6 +1,6 @@
-"""A Keras model as a flat list of layer calls: what is counted, converted and verified.
+"""A Keras model as a flat list of layer calls, for counting, conversion and verification.
 
-Shared layers appear once for each call, nested models are unfolded.
+A shared layer appears once for each call, a nested model as its layers.
 """
 
 import dataclasses
@@ -10,6 +10,8 @@ from typing import Any
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
+from bnn_keras.nn.binary import is_one_bit
+from bnn_keras.nn.registration import traits_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,8 +35,8 @@ class Call:
         layer: the Keras layer.
         args, kwargs: what it was called with, every tensor replaced by its `Value`.
         inputs: the values among them.
-        outputs: what it gave.
-        path: the layer's name, behind the names of the nested models that it is in.
+        outputs: the values that it returned.
+        path: the layer's name, after the names of the nested models that contain it.
     """
 
     layer: tf.keras.layers.Layer
@@ -52,7 +54,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Graph:
-    """The calls of a model in an order in which they can be computed."""
+    """The calls of a model, each after those that it depends on."""
 
     calls: tuple[Call, ...]
     inputs: tuple[Value, ...]
@@ -63,15 +65,15 @@ class Graph:
         return [call for call in self.calls if value in call.inputs]
 
     def producer(self, value: Value) -> Call | None:
-        """The call that gives `value`; None for an input of the model."""
+        """The call that computes `value`; None for an input of the model."""
         return next((call for call in self.calls if value in call.outputs), None)
 
 
-def of(model: tf.keras.Model) -> Graph:
+def read_graph(model: tf.keras.Model) -> Graph:
     """Read a functional or sequential model.
 
     Raises:
-        UserError: a subclassed model, which has no graph of layers, or one that was never built.
+        UserError: it is a subclassed model, which has no graph of layers, or was never built.
     """
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise UserError(
@@ -84,19 +86,20 @@ def of(model: tf.keras.Model) -> Graph:
     return Graph(tuple(calls), tuple(inputs), tuple(outputs))
 
 
-def run(
+def run_graph(
     graph: Graph, feed: dict[Value, Any], compute: Callable[[Call, Callable[[Any], Any]], Any]
 ) -> dict[Value, Any]:
-    """Go through the calls in order and compute every value.
+    """Compute every value, call by call.
 
     Args:
-        feed: what the inputs hold.
-        compute: gets a call and a function that fills values into its `args` or `kwargs`; returns
-            what the layer gives.
+        graph: of a model.
+        feed: the values of its inputs.
+        compute: takes a call and a function that fills values into its `args` or `kwargs`; returns the
+            outputs of the layer.
     """
     values = dict(feed)
 
-    def fill(structure):
+    def fill(structure: Any) -> Any:
         return tf.nest.map_structure(
             lambda leaf: values[leaf] if isinstance(leaf, Value) else leaf, structure
         )
@@ -106,35 +109,49 @@ def run(
     return values
 
 
-def shapes(
+def infer_shapes(
     graph: Graph, input_shape: tuple[int | None, ...] | None = None
 ) -> dict[Value, tuple[int | None, ...]]:
-    """The shape of every value, with the batch dimension; None where even a trial does not tell.
+    """The shape of every value, with the batch dimension; None where a trial call leaves it open as well.
 
     Args:
+        graph: of a model.
         input_shape: of the model's only input without the batch, in place of its own.
 
     Raises:
-        UserError: an `input_shape` that the model can't take.
+        UserError: the model can't take `input_shape`.
     """
     given = _input_shapes(graph, input_shape)
     values = (*graph.inputs, *(value for call in graph.calls for value in call.outputs))
     if input_shape is None and all(v.tensor is not None and None not in v.shape[1:] for v in values):
         return {value: value.shape for value in values}
-    # A nested model's own tensors do not know the size that it is called with: try it.
+    # The tensors of a nested model do not know the image size that it is called with: a trial call does.
     found: dict[Value, tuple[int | None, ...]] = {}
 
     @tf.function
-    def trial(*tensors):
+    def trial(*tensors: tf.Tensor) -> None:
         feed = dict(zip(graph.inputs, tensors, strict=True))
-        results = run(graph, feed, lambda call, fill: call.layer(*fill(call.args), **fill(call.kwargs)))
+        results = run_graph(graph, feed, lambda call, fill: call.layer(*fill(call.args), **fill(call.kwargs)))
         found.update((value, tuple(tensor.shape)) for value, tensor in results.items())
 
     trial.get_concrete_function(*(tf.TensorSpec(given[value], value.tensor.dtype) for value in graph.inputs))
     return found
 
 
-def _input_shapes(graph: Graph, input_shape) -> dict[Value, tuple[int | None, ...]]:
+def one_bit_values(graph: Graph) -> set[Value]:
+    """The values that hold two numbers only."""
+    found: set[Value] = set()
+    for call in graph.calls:
+        moved = traits_of(call.layer).moves and found.issuperset(call.inputs)
+        # A quantizer is a layer itself, or the activation of one.
+        if moved or is_one_bit(call.layer) or is_one_bit(getattr(call.layer, "activation", None)):
+            found.update(call.outputs)
+    return found
+
+
+def _input_shapes(
+    graph: Graph, input_shape: tuple[int | None, ...] | None
+) -> dict[Value, tuple[int | None, ...]]:
     if input_shape is None:
         return {value: value.shape for value in graph.inputs}
     own = graph.inputs[0].shape
@@ -152,8 +169,8 @@ def _input_shapes(graph: Graph, input_shape) -> dict[Value, tuple[int | None, ..
     return {graph.inputs[0]: wanted}
 
 
-def _unfold(model, inputs: list[Value], prefix: str, calls: list[Call]) -> list[Value]:
-    # A tensor is known by its identity: Keras compares symbolic tensors element by element.
+def _unfold(model: tf.keras.Model, inputs: list[Value], prefix: str, calls: list[Call]) -> list[Value]:
+    # By identity, as Keras compares symbolic tensors element by element.
     known = {id(t): value for t, value in zip(model.inputs, inputs, strict=True)}
     for layer, node in _nodes_in_order(model):
         args, kwargs = tf.nest.map_structure(
@@ -170,8 +187,8 @@ def _unfold(model, inputs: list[Value], prefix: str, calls: list[Call]) -> list[
     return [known[id(t)] for t in model.outputs]
 
 
-def _nodes_in_order(model) -> Iterator[tuple[Any, Any]]:
-    """The nodes between the model's inputs and outputs, each behind those it needs."""
+def _nodes_in_order(model: tf.keras.Model) -> Iterator[tuple[Any, Any]]:
+    """The nodes between the model's inputs and outputs, each after those that it depends on."""
     nodes = {
         id(tensor): (layer, node)
         for layer in model.layers

@@ -33,8 +33,8 @@ DEFAULT = "imagenet2012"
 NONE = "none"
 
 
-def constants(normalization: str | tuple | None):
-    """The (mean, std) that a name, a pair of triples or None (ImageNet's) stands for.
+def constants(normalization: str | tuple | None) -> tuple | None:
+    """The (mean, std) of a name, of a pair of triples, or of None (ImageNet's).
 
     Returns:
         A pair of triples, or None for "none".

@@ -1,21 +1,25 @@
 """Sign quantizers with a straight-through gradient (MeliusNet, section 3.3; BNext, section 5.1).
 
-All give +1 at 0. Those that are signs from the start are Larq's `SteSign`, which is registered with
-Keras, saves without code and is what the Larq Compute Engine recognises; here are the papers' settings
-of it. BNext's kernels become signs while they are trained.
+All give +1 at 0. Quantizers that are signs from the start are Larq's `SteSign`, which is registered with
+Keras, is saved without code and is recognised by the Larq Compute Engine. `ProgressiveSign` becomes a
+sign while it is trained.
 """
+
+from typing import Any
 
 import larq as lq
 import tensorflow as tf
+from typing_extensions import override
 
-MELIUSNET_CLIP = 1.3
-BNEXT_CLIP = 1.5
-BNEXT_HARD_BELOW = 1e-7
+from bnn_keras.nn.registration import register_ours
+from bnn_keras.nn.traits import TorchWeight
+
+HARD_BELOW = 1e-7  # temperature
 SMALLEST_TEMPERATURE = 1e-8  # that a kernel is divided by
 
 
-def activation_sign(clip: float = MELIUSNET_CLIP) -> lq.quantizers.SteSign:
-    """Sign of the activations, the gradient passed where |x| <= `clip`."""
+def activation_sign(clip: float = 1.0) -> lq.quantizers.SteSign:
+    """Sign of the activations; the gradient is passed where |x| <= `clip`."""
     return lq.quantizers.SteSign(clip_value=clip)
 
 
@@ -48,24 +52,26 @@ class Clip(tf.keras.constraints.Constraint):
         low, high: the values.
     """
 
-    def __init__(self, low: float, high: float):
+    def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
 
-    def __call__(self, w):
+    @override
+    def __call__(self, w: tf.Tensor) -> tf.Tensor:
         return clip(tf.convert_to_tensor(w), self.low, self.high)
 
-    def get_config(self):
+    @override
+    def get_config(self) -> dict[str, Any]:
         return {"low": self.low, "high": self.high}
 
 
-@tf.keras.utils.register_keras_serializable(package="bnn_keras")
+@register_ours(torch={"temperature": TorchWeight("temperature")})
 class ProgressiveSign(lq.quantizers.Quantizer):
     """clip(w / T, -1, 1), and sign(w) once the temperature T is low; the gradient passes as it is.
 
-    T is a weight of the quantizer that is not trained: 1 in a new network, lowered from epoch to epoch
-    by `bnn_keras.training.callbacks.Temperature`, saved with the model.
+    T is a weight of the quantizer that is not trained. It is 1 in a new network, is lowered after every epoch
+    by `bnn_keras.training.callbacks.Temperature`, and is saved with the model.
 
-    Source: BNext, section 5.1 (progressive weight binarization); thresholds from the released code.
+    Source: BNext, section 5.1 (progressive weight binarization); the threshold from the released code.
 
     Args:
         hard_below: the temperature below which it is a sign.
@@ -73,11 +79,12 @@ class ProgressiveSign(lq.quantizers.Quantizer):
 
     precision = 1
 
-    def __init__(self, hard_below: float = BNEXT_HARD_BELOW, **kwargs):
+    def __init__(self, hard_below: float = HARD_BELOW, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hard_below = hard_below
 
-    def build(self, input_shape):
+    @override
+    def build(self, input_shape: Any) -> None:
         self.temperature = self.add_weight("temperature", (), initializer="ones", trainable=False)
         super().build(input_shape)
 
@@ -86,10 +93,11 @@ class ProgressiveSign(lq.quantizers.Quantizer):
         """Whether it is a sign by now."""
         return bool(self.temperature < self.hard_below)
 
-    def call(self, inputs):
+    @override
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         temperature = tf.convert_to_tensor(self.temperature)
 
-        def quantize(w):
+        def quantize(w: tf.Tensor) -> tf.Tensor:
             return tf.cond(
                 temperature < self.hard_below,
                 lambda: lq.math.sign(w),
@@ -98,7 +106,8 @@ class ProgressiveSign(lq.quantizers.Quantizer):
 
         return tf.grad_pass_through(quantize)(inputs)
 
-    def get_config(self):
+    @override
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "hard_below": self.hard_below}
 
 

@@ -1,11 +1,11 @@
-"""TFLite flatbuffers taken apart and put together again.
+"""TFLite files, read and edited.
 
-The only module that uses LCE's Python copy of the TFLite schema, which is not part of its public
-interface; nothing public edits a flatbuffer.
+The only module that uses LCE's Python copy of the TFLite schema. The copy is not part of LCE's public
+interface, but there is no public one that edits a flatbuffer.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import flatbuffers
 import numpy as np
@@ -15,8 +15,11 @@ from bnn_keras.errors import UserError
 
 IDENTIFIER = b"TFL3"
 BCONV = "LceBconv2d"
+KERNEL = 1  # place of the kernel among the inputs of a convolution or dense layer
+WITH_KERNEL = (BCONV, "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+SEPARATOR = ";"  # between several names of a tensor, as TFLite itself writes them
 WORD = 32  # LCE packs the input channels of a binary kernel into words of 32 bits
-# numpy's type for the tensor types that constants have here.
+# The NumPy types of the tensor types that constants have here.
 TYPES = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.INT32: np.int32,
@@ -37,7 +40,7 @@ class Op:
 
 
 class Flatbuffer:
-    """A TFLite file with one subgraph, in pieces.
+    """A TFLite file with one subgraph.
 
     Args:
         data: the file's bytes.
@@ -46,17 +49,17 @@ class Flatbuffer:
         UserError: it is not a TFLite file.
     """
 
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes) -> None:
         if len(data) < 8 or data[4:8] != IDENTIFIER:
             raise UserError(
-                "Not a TFLite file: the identifier TFL3 is missing; valid: what convert.py wrote."
+                "Not a TFLite file: the identifier TFL3 is missing; valid: a file that convert.py wrote."
             )
         self.model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
         self.graph = self.model.subgraphs[0]
 
     @property
     def ops(self) -> list[Op]:
-        """The operations in the order in which they are run."""
+        """The operations, in the order of execution."""
         return [
             Op(self._op_name(op.opcodeIndex), tuple(map(int, op.inputs)), tuple(map(int, op.outputs)))
             for op in self.graph.operators
@@ -75,7 +78,7 @@ class Flatbuffer:
         return () if shape is None else tuple(map(int, shape))
 
     def is_constant(self, index: int) -> bool:
-        """Whether a tensor (by its index, -1 for an absent one) is in the file and not computed."""
+        """Whether the file holds the values of a tensor; False for -1, an absent one."""
         data = self.model.buffers[self.graph.tensors[index].buffer].data if index >= 0 else None
         return data is not None and len(data) > 0
 
@@ -92,39 +95,67 @@ class Flatbuffer:
         self.model.buffers.append(buffer)
         self.graph.tensors[index].buffer = len(self.model.buffers) - 1
 
-    def constants(self) -> Iterator[tuple[int, Op, int]]:
-        """Every buffer of constants once: a tensor, the operation that takes it, its place there."""
-        seen = set()
-        for op in self.ops:
-            for place, index in enumerate(op.inputs):
-                if self.is_constant(index):
-                    buffer = self.graph.tensors[index].buffer
-                    if buffer not in seen:
-                        seen.add(buffer)
-                        yield index, op, place
+    def buffer_of(self, index: int) -> int:
+        """The buffer that a constant tensor has its values in; equal constants may share one."""
+        return self.graph.tensors[index].buffer
 
-    def indices(self) -> dict[str, int]:
-        """The tensors by their names."""
-        return {tensor.name.decode(): index for index, tensor in enumerate(self.graph.tensors)}
+    def unused_constants(self) -> dict[str, int]:
+        """The bytes of constants that no operation takes, by the name of a tensor or buffer."""
+        used = {self.buffer_of(index) for op in self.ops for index in op.inputs if index >= 0}
+        used |= {self.buffer_of(int(index)) for index in self.graph.outputs}
+        used |= {item.buffer for item in self.model.metadata or ()}
+        names = {tensor.buffer: tensor.name.decode() for tensor in self.graph.tensors}
+        return {
+            names.get(number, f"buffer {number}"): len(buffer.data)
+            for number, buffer in enumerate(self.model.buffers)
+            if buffer.data is not None and len(buffer.data) and number not in used
+        }
+
+    def tensors_by_name(self) -> dict[str, int]:
+        """The index of every tensor by each of its names."""
+        return {
+            name: index
+            for index, tensor in enumerate(self.graph.tensors)
+            for name in tensor.name.decode().split(SEPARATOR)
+        }
 
     def signature_outputs(self) -> dict[str, int]:
-        """The tensors that the signature returns, by the names that it gives them."""
+        """The tensors that the signature returns, by their names in it."""
         return {item.name.decode(): item.tensorIndex for item in self.model.signatureDefs[0].outputs}
 
-    def rename(self, names: Mapping[int, str]) -> None:
-        """Name tensors anew."""
-        for index, name in names.items():
-            self.graph.tensors[index].name = name.encode()
+    def name_tensors(self, names: Mapping[int, Sequence[str]]) -> None:
+        """Give tensors one or more names each; no other tensor keeps one of these."""
+        taken = {name for some in names.values() for name in some}
+        for index, tensor in enumerate(self.graph.tensors):
+            own = [name for name in tensor.name.decode().split(SEPARATOR) if name not in taken]
+            tensor.name = SEPARATOR.join(names.get(index, own or [f"tensor_{index}"])).encode()
 
-    def keep_outputs(self, names: Sequence[str]) -> None:
-        """Return only these outputs of the signature, in this order."""
+    def keep_output(self, key: str, name: str) -> None:
+        """Return only one output of the signature, under a new name."""
         signature = self.model.signatureDefs[0]
-        outputs = {item.name.decode(): item for item in signature.outputs}
-        signature.outputs = [outputs[name] for name in names]
-        self.graph.outputs = np.array([item.tensorIndex for item in signature.outputs], np.int32)
+        (output,) = (item for item in signature.outputs if item.name.decode() == key)
+        output.name = name
+        signature.outputs = [output]
+        self.graph.outputs = np.array([output.tensorIndex], np.int32)
+
+    def store_filled_kernels(self) -> None:
+        """Store the kernels that FILL computes.
+
+        The converter writes a FILL for a large constant whose values are all equal, such as the signs of
+        a binary kernel that are all +1. LCE and XNNPACK are made for constant kernels.
+        """
+        kernels = {op.inputs[KERNEL] for op in self.ops if op.name in WITH_KERNEL}
+        kept = []
+        for operator, op in zip(self.graph.operators, self.ops, strict=True):
+            if op.name == "FILL" and op.outputs[0] in kernels and all(map(self.is_constant, op.inputs)):
+                shape, value = map(self.constant, op.inputs)
+                self.set_constant(op.outputs[0], np.full(shape, value))
+            else:
+                kept.append(operator)
+        self.graph.operators = kept
 
     def returning(self, indices: Sequence[int]) -> bytes:
-        """The file with these tensors as its outputs; what it computes stays as it was."""
+        """The bytes of the same file with these tensors as its outputs."""
         before, signatures = self.graph.outputs, self.model.signatureDefs
         self.graph.outputs, self.model.signatureDefs = np.array(indices, np.int32), None
         try:
@@ -140,7 +171,7 @@ class Flatbuffer:
 
 
 def pack_signs(kernel: np.ndarray) -> np.ndarray:
-    """A kernel's signs as LCE packs them.
+    """Pack the signs of a kernel as LCE does.
 
     Args:
         kernel: [height, width, input channels, output channels].
@@ -156,5 +187,5 @@ def pack_signs(kernel: np.ndarray) -> np.ndarray:
 
 
 def unpack_bits(words: np.ndarray, channels: int) -> np.ndarray:
-    """The bits of `pack_signs` again: bool [output channels, height, width, input channels]."""
+    """The bits that `pack_signs` packed, bool [output channels, height, width, input channels]."""
     return np.unpackbits(words.view(np.uint8), axis=-1, bitorder="little")[..., :channels].astype(bool)

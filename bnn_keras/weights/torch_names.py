@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.errors import UserError
-from bnn_keras.nn import layers
+from bnn_keras.nn.registration import traits_of
+from bnn_keras.nn.traits import TorchWeight
 
-keras = tf.keras.layers
 COUNTER = "num_batches_tracked"  # PyTorch's BatchNorms have it, and nothing here
 
 
@@ -97,34 +97,35 @@ class Entry:
 
 
 def entries(layer: tf.keras.layers.Layer, module: str) -> list[Entry]:
-    """A layer's weights in their order."""
-    shapes = [tuple(weight.shape) for weight in layer.weights]
-    if isinstance(layer, keras.Conv2D):
-        height, width, channels, filters = shapes[0]
-        kernel = Entry(f"{module}.weight", (filters, channels, height, width), _kernel)
-        more = ["bias"] if layer.use_bias else []
-        more += ["temperature"] if len(shapes) > 1 + layer.use_bias else []
-        return [kernel, *(_vector(f"{module}.{key}", s) for key, s in zip(more, shapes[1:], strict=True))]
-    if isinstance(layer, keras.Dense):
-        kernel = Entry(f"{module}.weight", shapes[0][::-1], np.transpose)
-        return [kernel, *(_vector(f"{module}.bias", shape) for shape in shapes[1:])]
-    if isinstance(layer, keras.BatchNormalization):
-        keys = ("weight", "bias", "running_mean", "running_var")
-        return [_vector(f"{module}.{key}", s) for key, s in zip(keys, shapes, strict=True)]
-    if isinstance(layer, keras.PReLU):
-        return [_vector(f"{module}.weight", shapes[0])]
-    if isinstance(layer, (layers.Bias, layers.Mix)):
-        key = module if isinstance(layer, layers.Mix) else f"{module}.bias"
-        return [Entry(key, (1, shapes[0][-1], 1, 1), lambda array: array.reshape(shapes[0]))]
-    raise NotImplementedError(f"no PyTorch layout is known for {type(layer).__name__}")
+    """The entries of a layer's weights, in their order.
+
+    Args:
+        layer: of a kind whose `Traits.torch` is known.
+        module: the layer's name in the checkpoint.
+
+    Raises:
+        UserError: it is not known where PyTorch stores a weight.
+    """
+    known: dict[str, TorchWeight] = {}
+    for part in (layer, *layer.submodules):  # a quantizer may have weights as well
+        known |= traits_of(part).torch
+    return [_entry(layer, weight, known, module) for weight in layer.weights]
 
 
-def _kernel(array: np.ndarray) -> np.ndarray:
-    return array.transpose(2, 3, 1, 0)
-
-
-def _vector(key: str, shape: tuple[int, ...]) -> Entry:
-    """A number a channel; a single number has one dimension there too."""
-    # Not reshape(shape): a classifier may be of other classes.
-    ours = (*shape[:-1], -1) if shape else ()
-    return Entry(key, (shape[-1] if shape else 1,), lambda array: array.reshape(ours))
+def _entry(
+    layer: tf.keras.layers.Layer, weight: tf.Variable, known: Mapping[str, TorchWeight], module: str
+) -> Entry:
+    name, shape = weight.name.split("/")[-1].split(":")[0], tuple(weight.shape)
+    if name not in known:
+        raise UserError(
+            f"It is not known where a PyTorch checkpoint has the weight {name!r} of {layer.name!r}: give it "
+            f"with bnn_keras.nn.register(torch=...). Received: a layer of type {type(layer).__name__}."
+        )
+    theirs = known[name]
+    key = f"{module}.{theirs.key}" if theirs.key else module
+    if theirs.axes is None:
+        # Not reshape(shape): a classifier may have other classes.
+        ours = (*shape[:-1], -1) if shape else ()
+        return Entry(key, (shape[-1] if shape else 1,), lambda array: array.reshape(ours))
+    back = np.argsort(theirs.axes)
+    return Entry(key, tuple(shape[axis] for axis in theirs.axes), lambda array: array.transpose(back))

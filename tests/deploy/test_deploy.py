@@ -8,9 +8,9 @@ from flatbuffers import flexbuffers
 
 from bnn_keras import accounting, deploy
 from bnn_keras.deploy.conversion import borders
-from bnn_keras.deploy.conversion import lowering as conversion
+from bnn_keras.deploy.conversion.taps import find_taps
 from bnn_keras.errors import UserError
-from bnn_keras.nn import graph as graphs
+from bnn_keras.nn.graph import read_graph
 from bnn_keras.tflite.flatbuffer import BCONV, Flatbuffer, pack_signs, unpack_bits
 from tests.networks import binary_conv, images, network_around, randomise, tiny_melius
 
@@ -119,7 +119,7 @@ TRAPS = {
 def test_what_lce_gets_right_passes(body):
     model = network_around(body)
     flatbuffer, report = deploy.convert(model, images())
-    assert abs(report.constants.deviation) < 0.005 and report.images == 4
+    assert report.images == 4
     assert sum(op.name == BCONV for op in Flatbuffer(flatbuffer).ops) == len(report.layers)
 
 
@@ -140,8 +140,7 @@ def test_meliusnet_is_binary_the_same_function_and_as_small_as_accounted(melius)
     model, flatbuffer, report = melius
     counts = accounting.profile(model)
     assert len(report.layers) == sum(row.bops > 0 for row in counts.rows) == 8
-    assert abs(report.constants.deviation) < 0.005
-    assert report.constants.stored + report.constants.metadata == len(flatbuffer)
+    assert report.storage.weights + report.storage.metadata == len(flatbuffer)
     assert {
         "stem",
         "section1_block1_dense",
@@ -279,8 +278,8 @@ def test_images_smaller_than_the_kernel_are_exact(size, settings):
 
 
 def test_only_small_images_get_borders_of_their_own():
-    assert borders.constants(graphs.of(tiny_melius(96))) == 0
-    assert borders.constants(graphs.of(tiny_melius(64))) == 2 * 2 * 2 * 64
+    small, large = (sum(map(borders.need_care, read_graph(tiny_melius(n)).calls)) for n in (64, 96))
+    assert (small, large) == (2, 0)
 
 
 def test_bits_are_packed_as_lce_packs_them(melius):
@@ -311,4 +310,4 @@ def test_nested_and_shared_layers_convert():
     inner = tf.keras.Sequential([keras.BatchNormalization(), conv, keras.BatchNormalization()], name="inner")
     model = randomise(tf.keras.Model(image, keras.GlobalAveragePooling2D()(inner(inner(image)) + image)))
     _, report = deploy.convert(model, images(3, 8))
-    assert len(report.layers) == 2 and conversion.taps(graphs.of(model))
+    assert len(report.layers) == 2 and find_taps(read_graph(model))

@@ -13,7 +13,7 @@ keras = tf.keras.layers
 def test_sign_is_plus_one_at_zero_and_cuts_the_gradient():
     x = tf.Variable([-2.0, -1.3, -0.5, -0.0, 0.0, 0.5, 1.3, 2.0])
     for quantizer, passed in (
-        (quantizers.activation_sign(), [0, 1, 1, 1, 1, 1, 1, 0]),
+        (quantizers.activation_sign(1.3), [0, 1, 1, 1, 1, 1, 1, 0]),
         (quantizers.kernel_sign(), [1] * 8),
         (quantizers.kernel_sign(1.3), [0, 1, 1, 1, 1, 1, 1, 0]),
     ):

@@ -170,7 +170,6 @@ def write(source: Source, compared: Compared, output: str | None) -> Path:
 def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Report, dataset: str) -> dict:
     model, config = source.model, source.config
     counts = accounting.profile(model)
-    worst = max(report.taps, key=lambda tap: tap.ratio)
     return {
         "file": path.name,
         "sha256": hashlib.sha256(flatbuffer).hexdigest(),
@@ -210,16 +209,14 @@ def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Repo
         "verified": {
             "binary_layers": len(report.layers),
             "tensors_compared": len(report.taps),
-            "largest_difference_over_tolerance": worst.ratio,
-            "at": worst.name,
+            "largest_difference_over_tolerance": report.worst.ratio,
+            "at": report.worst.name,
             "images": report.images,
             "images_of": dataset,
             "images_of_another_class": [dataclasses.asdict(item) for item in report.exceptions],
-            "weight_bytes": report.constants.stored,
-            "accounted_bytes": report.constants.accounted,
-            "adjustments": report.constants.adjustments,
-            "weight_bytes_deviation": report.constants.deviation,
-            "metadata_bytes": report.constants.metadata,
+            "weight_bytes": report.storage.weights,
+            "weight_bytes_of_layers": report.storage.layers,
+            "metadata_bytes": report.storage.metadata,
         },
         "environment": runs.environment(),
     }

@@ -1,4 +1,4 @@
-"""Progressive kernels as the signs that they are in a file, and what that changes."""
+"""Progressive kernels are signs in a file: the model with signs, and what that changes."""
 
 import dataclasses
 
@@ -11,14 +11,14 @@ from bnn_keras.nn import quantizers
 
 @dataclasses.dataclass(frozen=True)
 class Hardening:
-    """What the hard sign did to a model whose kernels were not all signs yet.
+    """What the hard sign changes in a model whose kernels are not all signs yet.
 
     Args:
-        temperature: the highest of its kernels.
-        values: of all progressive kernels.
-        soft: those among them that were neither +1 nor -1.
-        images: that both were run on.
-        other_class: images whose class changed.
+        temperature: the highest one of its kernels.
+        values: number of values in all progressive kernels.
+        soft: number of those that were neither +1 nor -1.
+        images: number of images that both models classified.
+        other_class: number of images whose class changed.
         accuracy, hard_accuracy: shares of the images, before and after; None without labels.
     """
 
@@ -32,7 +32,7 @@ class Hardening:
 
     @property
     def sentence(self) -> str:
-        """For a person."""
+        """The result in words."""
         found = (
             f"hard sign: {self.soft:,} of {self.values:,} kernel values were not yet +1 or -1 "
             f"(T = {self.temperature:.2g}); the class changes on {self.other_class} of {self.images} images"
@@ -43,12 +43,12 @@ class Hardening:
 
 
 def harden(model: tf.keras.Model) -> tf.keras.Model:
-    """A copy whose progressive kernels are signs; the model itself if it has none."""
+    """A copy of a model whose progressive kernels are signs; the model itself if it has none."""
     if not quantizers.progressive(model):
         return model
     hard = tf.keras.models.clone_model(model, clone_function=_harden)
     for layer, copy in zip(model.layers, hard.layers, strict=True):
-        # The temperature comes last.
+        # The last weight is the temperature.
         copy.set_weights(layer.get_weights()[: len(copy.weights)])
     return hard
 
@@ -67,9 +67,10 @@ def _is_progressive(layer: tf.keras.layers.Layer) -> bool:
 def measure(
     model: tf.keras.Model, hard: tf.keras.Model, images: np.ndarray, labels: np.ndarray | None = None
 ) -> Hardening | None:
-    """Compare a model with its `harden`ed copy; None if it has no progressive kernel.
+    """Compare a model with its copy from `harden`; None if it has no progressive kernel.
 
     Args:
+        model, hard: the model and its copy.
         images: float32 [n, height, width, channels].
         labels: [n] class numbers, or None.
     """

@@ -1,29 +1,31 @@
-"""Which convolutions are binary in a file, and why the others are not."""
+"""Which layers are binary in a file, and why the others are not."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import larq as lq
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.deploy.verification import intervals as balls
-from bnn_keras.nn import graph as graphs
-from bnn_keras.tflite.flatbuffer import BCONV, WORD, Flatbuffer, pack_signs, unpack_bits
+from bnn_keras.deploy.verification.regions import Regions
+from bnn_keras.nn.binary import are_binary, is_one_bit, kernel_of, kernel_quantizer
+from bnn_keras.nn.graph import Call, Graph
+from bnn_keras.tflite.flatbuffer import BCONV, KERNEL, WORD, pack_signs, unpack_bits
 
 keras = tf.keras.layers
-LCE_TOLERANCE = 0.005  # by which LCE lets the values of a kernel differ from its scale
+LCE_TOLERANCE = 0.005  # largest difference between a kernel's values and its scale, as a share of it
 QUANTIZERS = (lq.quantizers.SteSign, lq.quantizers.ApproxSign, lq.quantizers.SwishSign)
 
 
 @dataclasses.dataclass(frozen=True)
 class BinaryLayer:
-    """A layer that is meant to be binary, and what became of it.
+    """A layer that is meant to be binary, and its operation in the file.
 
     Args:
         name: of the layer.
-        index: of the LceBconv2d among the file's operations; None if there is none.
-        problem: why there is none, or what is wrong with it, in words; "" if nothing.
+        index: number of its LceBconv2d among the file's operations; None if there is none.
+        problem: why there is none, or what is wrong with it; "" if nothing is.
     """
 
     name: str
@@ -31,79 +33,80 @@ class BinaryLayer:
     problem: str = ""
 
 
-def is_meant(call: graphs.Call, inputs: np.ndarray) -> bool:
-    """Whether a call is meant to compute on signs: both its kernel and its input, by what the layer
-    declares or by the values that they hold.
+def is_meant(call: Call, inputs: np.ndarray) -> bool:
+    """Whether a layer is meant to be binary: whether both its kernel and its input are signs.
+
+    Either the quantizers declare that or the values show it.
 
     Args:
         call: of any layer.
-        inputs: what the layer's arithmetic takes, behind its input quantizer.
+        inputs: of the layer's arithmetic, after its input quantizer.
     """
     layer = call.layer
     if not isinstance(layer, (keras.Conv2D, keras.DepthwiseConv2D, keras.Dense)):
         return False
-    quantizer = getattr(layer, "depthwise_quantizer", None) or getattr(layer, "kernel_quantizer", None)
-    kernel = _is_one_bit(quantizer) or (
-        quantizer is None and balls.binary_values(balls.kernel_of(layer), axis=-1)
-    )
-    return kernel and (_is_one_bit(getattr(layer, "input_quantizer", None)) or _are_signs(inputs))
+    quantizer = kernel_quantizer(layer)
+    kernel = _may_be_sign(quantizer) or (quantizer is None and are_binary(kernel_of(layer), axis=-1))
+    return kernel and (_may_be_sign(getattr(layer, "input_quantizer", None)) or _are_signs(inputs))
 
 
-def _is_one_bit(quantizer) -> bool:
-    # A function of the user's own tells no precision: it counts as meant for signs.
-    return quantizer is not None and getattr(quantizer, "precision", None) in (None, 1)
+def _may_be_sign(quantizer: Any) -> bool:
+    # A function of the user's own declares no precision: it counts as meant for signs.
+    return quantizer is not None and (is_one_bit(quantizer) or getattr(quantizer, "precision", None) is None)
 
 
 def _are_signs(values: np.ndarray) -> bool:
-    return balls.binary_values(values[values != 0]) if np.any(values) else False
+    return are_binary(values[values != 0]) if np.any(values) else False
 
 
-def find(graph: graphs.Graph, meant: Mapping[graphs.Call, bool], flatbuffer: Flatbuffer) -> list[BinaryLayer]:
+def find(regions: Regions, meant: Mapping[Call, bool]) -> list[BinaryLayer]:
     """Find every layer that is meant to be binary among the file's LceBconv2d, by the bits of its kernel.
 
     Args:
-        graph: of the model.
-        meant: the calls for which `is_meant`, each with whether there are zeros in what it takes.
+        regions: of the model and its file.
+        meant: the calls for which `is_meant`, each with whether its input contains zeros.
     """
-    filters = {
-        i: flatbuffer.constant(op.inputs[1]) for i, op in enumerate(flatbuffer.ops) if op.name == BCONV
-    }
-    return [_find(graph, call, zeros, filters) for call, zeros in meant.items()]
+    found: list[BinaryLayer] = []
+    for call, zeros in meant.items():
+        found.append(_find(regions, call, zeros, {layer.index for layer in found}))
+    return found
 
 
-def _find(graph, call, zeros: bool, filters: dict[int, np.ndarray]) -> BinaryLayer:
-    kernel = balls.kernel_of(call.layer)
-    if kernel.ndim == 4 and not isinstance(call.layer, keras.DepthwiseConv2D):
-        # LCE may turn a channel's signs around, with its scale.
-        distances = {
-            i: _differing_bits(kernel, bits) for i, bits in filters.items() if _same_shape(kernel, bits)
-        }
-        nearest = min(distances, key=distances.__getitem__, default=None)
-        if nearest is not None and distances[nearest] == 0:
-            filters.pop(nearest)
-            return BinaryLayer(call.path, nearest)
-        # Two random kernels differ in half of their bits: a few are damage to the right one.
-        if nearest is not None and distances[nearest] < kernel.size // 10:
-            filters.pop(nearest)
-            return BinaryLayer(
-                call.path, nearest, f"{distances[nearest]} bits of its kernel differ in the file"
-            )
-    return BinaryLayer(call.path, None, f"stays float: {explain(graph, call, kernel, zeros)}")
+def _find(regions: Regions, call: Call, zeros: bool, used: set[int | None]) -> BinaryLayer:
+    kernel = kernel_of(call.layer)
+    distances = {op: _differing_bits(kernel, bits) for op, bits in _candidates(regions, call, kernel)}
+    # Equal layers with the same input may be one operation; where there are two, each has its own.
+    nearest = min(distances, key=lambda op: (distances[op], op in used), default=None)
+    # Two random kernels differ in half of their bits. If few bits differ, the right kernel is damaged.
+    if nearest is None or distances[nearest] > kernel.size // 10:
+        return BinaryLayer(call.path, None, f"stays float: {explain(regions.graph, call, kernel, zeros)}")
+    if distances[nearest]:
+        return BinaryLayer(call.path, nearest, f"{distances[nearest]} bits of its kernel differ in the file")
+    return BinaryLayer(call.path, nearest)
 
 
-def _same_shape(kernel: np.ndarray, bits: np.ndarray) -> bool:
+def _candidates(regions: Regions, call: Call, kernel: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The binary convolutions that the layer may be, by their numbers, and their packed kernels."""
+    if kernel.ndim != 4 or isinstance(call.layer, keras.DepthwiseConv2D):
+        return
     height, width, channels, filters = kernel.shape
-    return bits.shape == (filters, height, width, -(-channels // WORD))
+    for number in regions.ops_of(call):
+        op = regions.ops[number]
+        if op.name == BCONV:
+            bits = regions.file.constant(op.inputs[KERNEL])
+            if bits.shape == (filters, height, width, -(-channels // WORD)):
+                yield number, bits
 
 
 def _differing_bits(kernel: np.ndarray, bits: np.ndarray) -> int:
+    """The number of different bits. LCE may turn all signs of an output channel, with its scale."""
     channels = kernel.shape[2]
     differ = unpack_bits(pack_signs(kernel), channels) ^ unpack_bits(bits, channels)
     count = differ.reshape(differ.shape[0], -1).sum(1)
     return int(np.minimum(count, differ[0].size - count).sum())
 
 
-def explain(graph: graphs.Graph, call: graphs.Call, kernel: np.ndarray, zeros: bool) -> str:
+def explain(graph: Graph, call: Call, kernel: np.ndarray, zeros: bool) -> str:
     """Why LCE leaves a layer float, in words."""
     layer = call.layer
     if isinstance(layer, keras.Dense):
@@ -125,7 +128,7 @@ def explain(graph: graphs.Graph, call: graphs.Call, kernel: np.ndarray, zeros: b
         return _explain_input(graph, call, zeros)
     if not isinstance(layer.input_quantizer, QUANTIZERS):
         return f"its input quantizer {_name(layer.input_quantizer)} is not a sign that LCE recognises; {USE}"
-    if not _is_one_bit(layer.kernel_quantizer):
+    if not _may_be_sign(layer.kernel_quantizer):
         return "its kernel has no binary quantizer"
     return "LCE does not recognise it, for a reason that is not known here"
 
@@ -134,12 +137,12 @@ USE = "use larq's SteSign as the input_quantizer of the convolution"
 
 
 def _off_scale(kernel: np.ndarray) -> np.ndarray:
-    # The usual magnitude of a channel; LCE goes by its first value, which may be the odd one.
+    # The usual magnitude of a channel. LCE compares with the channel's first value, which may be the odd one.
     scale = np.median(np.abs(kernel), axis=(0, 1, 2), keepdims=True)
     return ~(np.abs(np.abs(kernel) - scale) <= LCE_TOLERANCE * scale) | (scale == 0)
 
 
-def _explain_input(graph: graphs.Graph, call: graphs.Call, zeros: bool) -> str:
+def _explain_input(graph: Graph, call: Call, zeros: bool) -> str:
     producer = graph.producer(call.inputs[0])
     if producer is not None and _is(producer, "Concatenate", "concat"):
         return "its signs are taken before they are joined (sign, concat, convolution); join first"
@@ -148,9 +151,9 @@ def _explain_input(graph: graphs.Graph, call: graphs.Call, zeros: bool) -> str:
     return f"the signs before it are not in a form that LCE recognises; {USE}"
 
 
-def _is(call: graphs.Call, layer: str, op: str) -> bool:
+def _is(call: Call, layer: str, op: str) -> bool:
     return type(call.layer).__name__ == layer or call.layer.name.split(".")[-1].split("_")[0] == op
 
 
-def _name(quantizer) -> str:
+def _name(quantizer: Any) -> str:
     return getattr(quantizer, "__name__", type(quantizer).__name__)

@@ -1,0 +1,32 @@
+"""A layer of a model in float64, which maps intervals to intervals."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from bnn_keras.nn.bounds import unknown
+from bnn_keras.nn.float64 import rebuild
+from bnn_keras.nn.intervals import Interval, evaluate
+from bnn_keras.nn.registration import function_name, is_function, traits_of
+
+
+class Layer64:
+    """A layer rebuilt in float64 with the same weights.
+
+    Args:
+        layer: a built Keras layer.
+
+    Raises:
+        UserError: no bound is known for layers of its type.
+    """
+
+    def __init__(self, layer: tf.keras.layers.Layer) -> None:
+        bound = traits_of(layer).bound
+        if bound is None:
+            raise unknown(layer, function_name(layer) if is_function(layer) else type(layer).__name__)
+        self.bound = bound
+        self.twin = layer if is_function(layer) else rebuild(layer)
+
+    def __call__(self, args: Any, kwargs: Any) -> tuple[Interval, ...]:
+        """The outputs of the layer for arguments that contain intervals."""
+        return evaluate(self.twin, self.bound, args, kwargs)

@@ -1,0 +1,56 @@
+"""All checks of a converted file."""
+
+import numpy as np
+import tensorflow as tf
+
+from bnn_keras.deploy.conversion.taps import find_taps
+from bnn_keras.deploy.verification import binary, storage
+from bnn_keras.deploy.verification.comparison import Comparison
+from bnn_keras.deploy.verification.regions import Regions
+from bnn_keras.deploy.verification.report import OtherClass, Report
+from bnn_keras.nn.graph import read_graph
+from bnn_keras.tflite.flatbuffer import Flatbuffer
+from bnn_keras.tflite.interpreter import run
+
+STAGE_IMAGES = 3  # compared in float64, stage by stage; the predicted class is compared on all images
+EXPLAINED = 8  # images of another class that are compared stage by stage as well
+
+
+def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Report:
+    """Compare a file with the model that it was converted from.
+
+    Args:
+        model: the trained model. Progressive kernels must be signs
+            (`bnn_keras.deploy.conversion.hardening`).
+        flatbuffer: the bytes of the file, from `bnn_keras.deploy.convert`.
+        images: float32 [n, height, width, channels], as the model takes them; real ones.
+
+    Returns:
+        The report; the file is right if its `problems` are empty. An image of another class is no problem
+        if it passes the comparison stage by stage: then rounding is the reason.
+
+    Raises:
+        UserError: `flatbuffer` is no TFLite file, or no bound is known for a layer.
+    """
+    graph, file = read_graph(model), Flatbuffer(flatbuffer)
+    exceptions = _exceptions(model.predict(images, batch_size=32, verbose=0), run(flatbuffer, images))
+    others = [item.image for item in exceptions[:EXPLAINED] if item.image >= STAGE_IMAGES]
+    noise = np.random.default_rng(0).uniform(0, 255, (1, *images.shape[1:]))
+    probes = np.concatenate([images[:STAGE_IMAGES], images[others], noise]).astype(np.float32)
+    comparison = Comparison(graph, file, find_taps(graph), probes)
+    regions = Regions(graph, file, comparison.tensors)
+    layers = binary.find(regions, comparison.meant)
+    stored = storage.measure(regions, layers, len(flatbuffer))
+    return Report(layers, comparison.taps, stored, len(images), exceptions)
+
+
+def _exceptions(model_scores: np.ndarray, file_scores: np.ndarray) -> list[OtherClass]:
+    if model_scores.ndim != 2:
+        return []  # a model without a classifier
+    ours, theirs = model_scores.argmax(-1), file_scores.argmax(-1)
+    return [
+        OtherClass(
+            int(i), int(ours[i]), int(theirs[i]), float(model_scores[i, ours[i]] - model_scores[i, theirs[i]])
+        )
+        for i in np.flatnonzero(ours != theirs)
+    ]
