@@ -108,7 +108,7 @@ def test_mistakes_are_named():
         nn.register(movse=True)
     with pytest.raises(UserError, match="no bound of its rounding is known for Unknown"):
         deploy.convert(network_around(Unknown()), images())
+    layer = keras.LayerNormalization(name="norm")
+    layer.build((1, 4))
     with pytest.raises(UserError, match=r"weight 'gamma' of 'norm': give it with bnn_keras.nn.register"):
-        layer = keras.LayerNormalization(name="norm")
-        layer.build((1, 4))
         torch_names.entries(layer, "norm")
