@@ -34,14 +34,15 @@ def test_machine_is_one_line():
     )
 
 
-def test_data_prints_both_throughputs(shared, capsys):
-    flags = ["--images=40", "--image_size=32", "--batch_size=16", "--repeats=1"]
+def test_data_prints_every_throughput(shared, capsys):
+    flags = ["--images=40", "--image_size=32", "--batch_size=16", "--repeats=1", "--lighting=0.1"]
     status = benchmark.main(["benchmark", "data", f"--data_dir={shared / 'tfds'}", *flags])
     out = capsys.readouterr().out
     assert status == 0
     for text in (
         "bare ",
-        "training ",
+        "training reaches",
+        "augmented reaches",
         "images/s (median of 1)",
         "%",
         "A/A ratio",
@@ -65,5 +66,8 @@ def test_mistakes(tmp_path, capsys):
     assert data.main(["data", f"--data_dir={tmp_path}"]) == 2
     assert "imagenet2012 is not in" in capsys.readouterr().err
     assert data.main(["data", "word"]) == 2
+    capsys.readouterr()
+    assert data.main(["data", "--rand_augment=rand-q"]) == 2
+    assert "rand_augment must read like" in capsys.readouterr().err
     for flag in ("images", "image_size", "batch_size", "repeats"):
         assert data.main(["data", f"--{flag}=0"]) == 2

@@ -7,13 +7,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from bnn_keras import data
-from bnn_keras.cli import preview as door
-from bnn_keras.cli.benchmark import data as benchmark
-from bnn_keras.data import preview
 from bnn_keras.data.augment import crops, jitter, mixing, operations
 from bnn_keras.data.augment.transforms import evaluation_transform, training_transform
 from bnn_keras.errors import UserError
-from bnn_keras.nn import normalization
 from bnn_keras.settings.augmentation import STANDARDS, Augmentation
 
 POLICY = "rand-m7-mstd0.5-inc1-n2-p0.5"
@@ -57,17 +53,15 @@ def opened(name, augmentation, size=24):
     return data.open(name, image_size=size, train_examples=train_examples, augmentation=augmentation)
 
 
-@pytest.mark.parametrize("name", ["digits", "photographs"])
-def test_an_epoch_can_be_made_again_from_any_batch_on(request, name):
-    name = name if name == "digits" else request.getfixturevalue(name)
-    dataset = opened(name, EVERYTHING)
+def test_an_epoch_can_be_made_again_from_any_batch_on(photographs):
+    dataset = opened(photographs, EVERYTHING)
     whole = batches(dataset.train(4, epoch=2, seed=5))
     assert len(whole) == 5 and len({x.tobytes() for x, _ in whole}) == 5
     for images, labels in whole:
         assert images.dtype == labels.dtype == np.float32 and labels.shape == (4, len(dataset.class_names))
         assert images.min() >= 0 and images.max() <= 255
     tf.random.set_seed(2)  # the process's own seed has no say
-    assert same(batches(opened(name, EVERYTHING).train(4, 2, 5, skip_batches=3)), whole[3:])
+    assert same(batches(opened(photographs, EVERYTHING).train(4, 2, 5, skip_batches=3)), whole[3:])
     other = batches(dataset.train(4, 3, 5))
     assert not any(np.array_equal(x, y) for (x, _), (y, _) in zip(other, whole, strict=True))
 
@@ -127,21 +121,15 @@ def test_crops_have_the_area_and_aspect_that_were_asked_for():
             assert 0.24 < height * width / 48000 < 0.31 and 0.48 < width / height < 0.62
 
 
-def test_flipping_can_be_turned_off_and_on():
+@pytest.mark.parametrize("kind", ["digits", "small", "photographs"])
+def test_flipping_can_be_turned_off_and_on(kind):
     rising = png(np.broadcast_to(np.arange(32)[:, None] * 8, (32, 32, 3)))
-    expected = {
-        ("digits", True),
-        ("photographs", None),
-        ("photographs", True),
-        ("small", None),
-        ("small", True),
-    }
-    for kind in ("digits", "small", "photographs"):
-        for flip in (None, True, False):
-            augment = training_transform(Augmentation(flip=flip), kind, 16, (0, 0, 0))
-            images = [augment(rising, seed).numpy()[8, 5:11, 0] for seed in seeds(30)]
-            flipped = sum(image[-1] < image[0] for image in images)
-            assert 5 < flipped < 25 if (kind, flip) in expected else flipped == 0, (kind, flip)
+    usual = kind != "digits"
+    for flip in (None, not usual):
+        augment = training_transform(Augmentation(flip=flip), kind, 16, (0, 0, 0))
+        images = [augment(rising, seed).numpy()[8, 5:11, 0] for seed in seeds(30)]
+        flipped = sum(image[-1] < image[0] for image in images)
+        assert 5 < flipped < 25 if (usual if flip is None else flip) else flipped == 0
 
 
 @pytest.mark.parametrize(("interpolation", "edge"), [("bicubic", 235), ("bilinear", 256), (None, None)])
@@ -183,7 +171,7 @@ def test_training_with_bicubic_is_pillows():
         assert difference.mean() < 0.4 and difference.max() < 6
 
 
-def test_rand_augment_fills_with_the_mean_and_can_be_turned_off():
+def test_rand_augment_fills_with_the_mean():
     white = png(np.full((16, 16, 3), 255))
     mean = (100.4, 80.0, 60.6)
     augment = training_transform(
@@ -193,8 +181,6 @@ def test_rand_augment_fills_with_the_mean_and_can_be_turned_off():
         tuple(c) for seed in seeds(60) for c in np.unique(augment(white, seed).numpy().reshape(-1, 3), axis=0)
     }
     assert (100, 80, 61) in colours
-    off = training_transform(Augmentation(rand_augment="none"), "digits", 16, mean)
-    assert all(np.array_equal(off(white, seed), np.full((16, 16, 3), 255)) for seed in seeds(3))
 
 
 PIECE = tf.constant(FLOWER[200:230, 300:340])
@@ -243,10 +229,9 @@ def hsv_of(image):
 
 
 def test_lighting_is_imagenets_principal_components():
-    image = tf.fill([2, 2, 3], 128.0)
-    draw = tf.function(
-        lambda: tf.map_fn(lambda s: jitter.lighting(image, s, 0.1), tf.stack(seeds(3000)), tf.float32)
-    )
+    image = tf.fill([1, 1, 3], 128.0)
+    many = tf.constant([[7, i] for i in range(3000)], tf.int64)
+    draw = tf.function(lambda: tf.map_fn(lambda s: jitter.lighting(image, s, 0.1), many, tf.float32))
     shifts = draw().numpy()[:, 0, 0] - 128
     components, deviations = np.array(jitter.COMPONENTS), np.array(jitter.DEVIATIONS)
     assert np.allclose(components.T @ components, np.eye(3), atol=2e-3)
@@ -306,94 +291,9 @@ def test_a_soft_label_in_words():
     assert mixing.describe(np.array([0.3, 0, 0.7]), names) == "emu 0.70, cat 0.30"
 
 
-def test_constants_of_the_papers():
-    mean, deviation = normalization.MEAN_STD["bnext_cifar"]
-    assert np.allclose(np.array(mean) / 255, (0.507, 0.487, 0.441))
-    assert np.allclose(np.array(deviation) / 255, (0.267, 0.256, 0.276))
-    mean, deviation = normalization.MEAN_STD["bnas_cifar10"]
-    assert np.allclose(np.array(mean) / 255, (0.4914, 0.4822, 0.4465))
-    assert np.allclose(np.array(deviation) / 255, (0.2470, 0.2435, 0.2616))
-
-
 def test_read_image_follows_the_augmentation(tmp_path):
     Image.fromarray(FLOWER).save(tmp_path / "a.png")
     settings = Augmentation(interpolation="bicubic", evaluation_edge=235)
     got = data.read_image(tmp_path / "a.png", "photographs", 56, settings)
     assert np.array_equal(got, evaluation_transform(settings, "photographs", 56)(png(FLOWER)))
     assert not np.allclose(got, data.read_image(tmp_path / "a.png", "photographs", 56))
-
-
-def test_the_benchmark_measures_an_augmentation(shared, capsys):
-    flags = ["--images=16", "--image_size=32", "--batch_size=16", "--repeats=1"]
-    place = f"--data_dir={shared / 'tfds'}"
-    assert benchmark.main(["data", place, *flags, f"--rand_augment={POLICY}"]) == 0
-    out = capsys.readouterr().out
-    assert "augmented reaches" in out and "training reaches" in out and "A/A ratio" in out
-    assert benchmark.main(["data", place, "--rand_augment=rand-q"]) == 2
-    assert "rand_augment must read like" in capsys.readouterr().err
-
-
-def test_preview_draws_originals_and_epochs(photographs, tmp_path, capsys):
-    sheet = tmp_path / "sheet.png"
-    flags = ["--image_size=16", "--images=3", "--epochs=2", "--mixup=1", f"--output={sheet}"]
-    assert door.main(["data", "preview", f"--dataset={photographs}", *flags, f"--rand_augment={POLICY}"]) == 0
-    assert capsys.readouterr().out == f"{sheet}\n"
-    width, height = Image.open(sheet).size
-    assert width > 300 and height > 400
-    figure = preview.draw_epochs(opened(photographs, Augmentation(mixup=1.0, repeats=2)), 3, 2, seed=0)
-    assert [axis.get_title() for axis in figure.axes[:3]] == ["original", "epoch 0", "epoch 1"]
-    assert len(figure.axes) == 9 and figure.axes[0].get_xlabel() in ("china", "flower")
-
-
-def test_preview_shows_what_training_sees(photographs):
-    dataset = opened(photographs, Augmentation(rand_augment=POLICY))
-    figure = preview.draw_epochs(dataset, 3, 1, seed=3)
-    shown = [axis.get_images()[0].get_array() for axis in figure.axes[1::2]]
-    mean, _ = normalization.MEAN_STD[dataset.normalization]
-    augment = training_transform(dataset.augmentation, dataset.kind, 24, tuple(mean), dataset.source.all_jpeg)
-    key = np.random.default_rng([3, 0]).integers(2**63)
-    records = preview.First(dataset.source, 3, 3).train(np.random.default_rng(0))
-    for i, record in enumerate(records):
-        contents, _ = dataset.source.read(record)
-        assert np.array_equal(shown[i], augment(contents, tf.constant([key, i], tf.int64)))
-
-
-def test_a_sheet_of_every_operation(tmp_path):
-    sheet = tmp_path / "operations.png"
-    assert door.main(["data", "operations", f"--output={sheet}"]) == 0
-    assert Image.open(sheet).size[1] > 2000
-    figure = preview.draw_operations(opened("digits", None), increasing=True, seed=0)
-    names = [axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()]
-    assert names[:4] == ["AutoContrast", "Equalize", "Invert", "Rotate"] and len(names) == 15
-
-
-def test_preview_from_a_recipe(tmp_path, capsys):
-    recipe = tmp_path / "own.toml"
-    recipe.write_text(
-        'epochs=1\nbatch_size=2\noptimizer="sgd"\nlearning_rate=0.1\nrand_augment="rand-m3-n1"\n'
-    )
-    sheet = tmp_path / "a.png"
-    assert (
-        door.main(["data", "preview", f"--recipe={recipe}", "--images=1", "--epochs=1", f"--output={sheet}"])
-        == 0
-    )
-    assert sheet.exists()
-    capsys.readouterr()
-    assert door.main(["data", "preview", "--recipe=none_such", f"--output={sheet}"]) == 2
-    assert "none_such" in capsys.readouterr().err
-
-
-def test_preview_says_what_is_wrong(tmp_path, capsys):
-    for arguments, message in (
-        ([], "Unknown verb ''; valid: preview, operations"),
-        (["show"], "Unknown verb 'show'"),
-        (["preview", "twice"], "Unexpected argument 'twice'"),
-        (["preview", "--output=a.jpg"], "must end in .png or .pdf or .svg. Received: 'a.jpg'"),
-        (["preview", "--dataset=none_such", f"--data_dir={tmp_path}"], "Unknown data set 'none_such'"),
-        (["preview", "--images=0"], "images"),
-        (["preview", f"--output={tmp_path}/file/a.png"], "Cannot write"),
-    ):
-        (tmp_path / "file").touch()
-        assert door.main(["data", *arguments]) == 2
-        assert message in capsys.readouterr().err
-    assert not (tmp_path / "a.png").exists()

@@ -1,10 +1,5 @@
 """Epochs that can be made again, splits, and what a user can get wrong when opening a data set."""
 
-import hashlib
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -78,24 +73,6 @@ def test_element_types(opened):
         assert dataset.element_spec[0].shape[1:] == images.shape[1:]
 
 
-def test_another_process_gives_the_same_epoch(photographs):
-    script = (
-        "import sys, hashlib; from bnn_keras import data\n"
-        "d = data.open(sys.argv[1], image_size=24)\n"
-        "print(hashlib.sha256(b''.join(x.numpy().tobytes() for x, _ in d.train(7, 2, 9, 1))).hexdigest())"
-    )
-    name = f"folder:{photographs}"
-    out = subprocess.run(
-        [sys.executable, "-c", script, name],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    here = b"".join(x.numpy().tobytes() for x, _ in data.open(name, image_size=24).train(7, 2, 9, 1))
-    assert out.stdout.strip() == hashlib.sha256(here).hexdigest()
-
-
 def test_test_set_is_whole_and_fixed(opened):
     first, again = batches(opened.test(64)), batches(opened.test(64))
     assert same(first, again)
@@ -157,11 +134,15 @@ def test_what_a_set_says_of_itself(shared, photographs):
     assert (folder.kind, folder.image_size, folder.normalization) == ("photographs", 224, "imagenet2012")
 
 
+def all_of(records):
+    return next(iter(records.batch(20_000))).numpy().tolist()
+
+
 def test_cifar_shuffles_all_of_it(shared):
     cifar = data.open("cifar10", data_dir=shared / "tfds")
-    records = [r.numpy() for r in cifar.source.train(np.random.default_rng(0))]
+    records = all_of(cifar.source.train(np.random.default_rng(0)))
     assert len(set(records)) == cifar.num_train
-    fixed = [r.numpy() for r in tf.data.TFRecordDataset(cifar.source.train_files)]
+    fixed = all_of(tf.data.TFRecordDataset(cifar.source.train_files))
     moved = {record: i for i, record in enumerate(records)}
     ranks = np.array([moved[record] for record in fixed])
     assert abs(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1]) < 0.05
@@ -169,9 +150,9 @@ def test_cifar_shuffles_all_of_it(shared):
 
 def test_first_examples_of_a_catalog_set_stay_the_same(shared):
     cifar = data.open("cifar10", data_dir=shared / "tfds", train_examples=50)
-    fixed = {r.numpy() for r in tf.data.TFRecordDataset(cifar.source.train_files).take(50)}
+    fixed = set(all_of(tf.data.TFRecordDataset(cifar.source.train_files).take(50)))
     for seed in (0, 1):
-        assert {r.numpy() for r in cifar.source.train(np.random.default_rng(seed))} == fixed
+        assert set(all_of(cifar.source.train(np.random.default_rng(seed)))) == fixed
 
 
 def test_in_proportion():

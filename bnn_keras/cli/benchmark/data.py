@@ -105,12 +105,12 @@ def run(values: flags.FlagValues, positional: list[str]) -> None:
     images, batch_size = values.images, values.batch_size
     if batch_size > images:
         raise UserError(f"The batch size must be from 1 to {images}, the images. Received: {batch_size}.")
+    augmented = augmentation_flags.given(values, keys=KEYS)
     dataset = data.open(DATASET, values.data_dir, values.image_size)
     functions = {
         "bare": bare(dataset, values.data_dir, images, batch_size),
         "training": training(dataset, images, batch_size),
     }
-    augmented = augmentation_flags.given(values, keys=KEYS)
     if augmented != dataset.augmentation:
         changed = dataclasses.replace(dataset, augmentation=augmented)
         functions["augmented"] = training(changed, images, batch_size)
