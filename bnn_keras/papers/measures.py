@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 from bnn_keras import accounting
+from bnn_keras.nn.binary import FLOAT_BITS
 
 MIB = 2**20
 # Bits that BNext's post-training quantization leaves each weight of a 32-bit kernel (table 1): 8 in the
@@ -45,7 +46,7 @@ def _quantized_mib(profile: accounting.Profile) -> float:
     for row in profile.rows:
         if not row.binary_params:
             left = SQUEEZE_BITS if row.path.endswith(SQUEEZE_PARTS) else QUANTIZED_BITS
-            bits -= _kernel_weights(row) * (accounting.counting.FLOAT - left)
+            bits -= _kernel_weights(row) * (FLOAT_BITS - left)
     return bits / 8 / MIB
 
 
@@ -81,7 +82,7 @@ METRICS = {
     "qops": Metric(1e6, "QOPs, 10⁶", lambda p: p.flops),
     "ops": Metric(1e8, "OPs, 10⁸", lambda p: p.ops),
     # Eight operations of 8 bits take the time of one of 32 (BNext's released code).
-    "ops_quantized": Metric(1e8, "OPs, quantized, 10⁸", lambda p: p.bops / 64 + p.flops / 8),
+    "ops_quantized": Metric(1e8, "OPs, quantized, 10⁸", lambda p: p.bops / accounting.BOPS_PER_OP + p.flops / 8),
     "percent": Metric(1, "share of OPs, %"),
     "mean": Metric(1, "mean of the runs, %"),
     "std": Metric(1, "sample deviation of the runs, %"),
