@@ -82,7 +82,9 @@ METRICS = {
     "qops": Metric(1e6, "QOPs, 10⁶", lambda p: p.flops),
     "ops": Metric(1e8, "OPs, 10⁸", lambda p: p.ops),
     # Eight operations of 8 bits take the time of one of 32 (BNext's released code).
-    "ops_quantized": Metric(1e8, "OPs, quantized, 10⁸", lambda p: p.bops / accounting.BOPS_PER_OP + p.flops / 8),
+    "ops_quantized": Metric(
+        1e8, "OPs, quantized, 10⁸", lambda p: p.bops / accounting.BOPS_PER_OP + p.flops / 8
+    ),
     "percent": Metric(1, "share of OPs, %"),
     "mean": Metric(1, "mean of the runs, %"),
     "std": Metric(1, "sample deviation of the runs, %"),
