@@ -13,7 +13,7 @@ import tensorflow as tf
 from bnn_keras import runs
 from bnn_keras.errors import UserError
 from tests import small_run
-from tests.training.test_launch import wait_for
+from tests.training.test_workers import wait_for
 
 
 @pytest.fixture
