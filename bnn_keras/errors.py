@@ -1,13 +1,13 @@
-"""The one exception that is the user's to mend."""
+"""The one exception for mistakes of the user."""
 
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A mistake of the user's: one sentence with what was received and what is valid.
+    """A mistake of the user: one sentence that says what was received and what is valid.
 
-    The command line catches it in one place (`bnn_keras.cli`), prints the sentence and exits with
-    status 2. Any other exception is a bug of ours and shows its trace.
+    The commands catch it in one place (`bnn_keras.cli`), print the sentence and exit with status 2.
+    Any other exception is a defect of ours and shows its trace.
     """
 
 

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and what cannot be opened is said in one sentence."""
+"""Reading and writing files: written whole or not at all, and a failure is a `UserError` of one sentence."""
 
 import contextlib
 import errno
@@ -15,15 +15,21 @@ from bnn_keras.errors import UserError
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what was written there replaces `path` at the end.
+    """Write a file under a temporary name, which replaces `path` at the end.
 
-    If anything goes wrong the old file stays and the temporary one is removed.
+    If the block raises, the old file stays and the temporary one is removed.
+
+    Args:
+        path: of the file; its folder is created.
+
+    Yields:
+        The temporary name, in the same folder and with the same suffix.
 
     Raises:
-        UserError: the disk is full, read-only or not ours to write.
+        UserError: the file cannot be written, for example because the disk is full.
     """
     path = Path(path)
-    # The suffix stays: Keras chooses the file format by it.
+    # The same suffix, by which Keras chooses the file format.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +44,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike) -> Iterator[None]:
-    """Turn the operating system's refusal to write `path` into one sentence."""
+    """Turn an error of the operating system while `path` is written into a `UserError`."""
     try:
         yield
     except OSError as error:
@@ -48,7 +54,7 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
 
 
 def _reason(error: OSError, path: Path) -> str:
-    # HDF5 wraps the number in its own text.
+    # An error of HDF5 has the number only in its text.
     full = error.errno == errno.ENOSPC or f"errno = {errno.ENOSPC}" in str(error)
     if not full:
         return error.strerror or str(error)
@@ -65,7 +71,7 @@ def opening(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            # Opening a pipe that nobody writes to would wait for ever.
+            # Opening a pipe waits until another process writes to it.
             file = stack.enter_context(open(path, "rb", opener=_open_without_waiting))
         except (OSError, ValueError) as error:  # the latter for a null character in the path
             reason = getattr(error, "strerror", None) or str(error)
@@ -97,7 +103,11 @@ def read_bytes(path: str | os.PathLike, at_most: int) -> bytes:
 
 
 def check_writable(path: str | os.PathLike) -> None:
-    """Raise UserError if a file could not be written there: before long work, not after it."""
+    """Check that a file can be written, before work that takes long.
+
+    Raises:
+        UserError: it cannot.
+    """
     folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
     with writing(path), tempfile.TemporaryFile(dir=folder):
         pass

@@ -1,15 +1,15 @@
-"""Larq is Keras 2 code: TensorFlow has to be told so before it is first imported."""
+"""Larq needs Keras 2, which must be chosen before TensorFlow is first imported."""
 
 import os
 import sys
 import warnings
 
 VARIABLE = "TF_USE_LEGACY_KERAS"
-ACCEPTED = ("1", "true", "True")  # what TensorFlow itself takes for yes
+ACCEPTED = ("1", "true", "True")  # what TensorFlow takes for yes
 
 
 def require() -> None:
-    """Make `tf.keras` Keras 2, or say why that is no longer possible.
+    """Make Keras 2 the `tf.keras` of this process.
 
     Raises:
         ImportError: TensorFlow is already imported and its `tf.keras` is Keras 3.
@@ -31,5 +31,5 @@ def require() -> None:
 
 
 def _keras_is_2() -> bool:
-    # The same variable decides when tf.keras is first touched, so set as it is now it must stay.
+    # If tf.keras was not used before, this loads it, by the present value of the variable.
     return sys.modules["tensorflow"].keras.Model.__module__.startswith("tf_keras.")
