@@ -84,6 +84,8 @@ def read_image(
         contents = tf.io.read_file(os.fspath(path))
         return evaluation_transform(augmentation or Augmentation(), kind, image_size)(contents).numpy()
     except tf.errors.InvalidArgumentError:
-        raise UserError(f"{path} cannot be decoded: valid are whole JPEG, PNG, BMP and GIF images.") from None
+        raise UserError(
+            f"{path} cannot be decoded: valid are complete JPEG, PNG, BMP and GIF images."
+        ) from None
     except tf.errors.OpError as error:
         raise UserError(f"Cannot read the image {path}: {error.message.split(';')[-1].strip()}.") from None

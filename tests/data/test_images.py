@@ -220,5 +220,5 @@ def test_read_image_names_what_is_wrong(tmp_path):
     with pytest.raises(UserError, match="Cannot read the image"):
         data.read_image(tmp_path, "digits", 32)
     (tmp_path / "half.jpg").write_bytes(encoded("RGB", "JPEG")[:900])
-    with pytest.raises(UserError, match=r"half\.jpg cannot be decoded: valid are whole JPEG"):
+    with pytest.raises(UserError, match=r"half\.jpg cannot be decoded: valid are complete JPEG"):
         data.read_image(tmp_path / "half.jpg", "digits", 32)

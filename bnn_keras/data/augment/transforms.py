@@ -21,10 +21,10 @@ Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of an image, by a seed
 def evaluation_transform(
     augmentation: Augmentation, kind: str, size: int
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """How images are evaluated: the shorter side is resized, the centre cut out.
+    """Make the function that prepares images for evaluation: it resizes them and cuts the centre out.
 
     Args:
-        augmentation: the edge and the interpolation.
+        augmentation: which edge and which interpolation.
         kind: of the data; a key of `STANDARDS`.
         size: edge in pixels of the image that comes out.
 
@@ -37,15 +37,15 @@ def evaluation_transform(
     return lambda contents: crops.centre(images.pixels(contents), shorter, size, interpolation)
 
 
-# Kept, since every epoch asks for it and tracing takes a second.
+# Cached, because every epoch needs it and tracing takes a second.
 @functools.lru_cache(maxsize=8)
 def training_transform(
     augmentation: Augmentation, kind: str, size: int, mean: tuple[float, ...], all_jpeg: bool = False
 ) -> Change:
-    """How images are trained on, one by one; mixing and repeating is for the batch.
+    """Make the function that prepares training images; batches are mixed and repeated after that.
 
     Args:
-        augmentation: what is done.
+        augmentation: what it does to them.
         kind: of the data; a key of `STANDARDS`.
         size: edge in pixels of the image that comes out.
         mean: the colour of the pixels that come from outside the image.
