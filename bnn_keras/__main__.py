@@ -1,7 +1,7 @@
-"""python -m bnn_keras VERB: see `bnn_keras.cli.verbs`."""
+"""The front door `python -m bnn_keras VERB`; see `bnn_keras.cli`."""
 
 import sys
 
-from bnn_keras.cli.verbs import main
+from bnn_keras.cli import main
 
 sys.exit(main())

@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from absl import flags
 
 from bnn_keras import data, report, training
-from bnn_keras.cli import command as cli
+from bnn_keras.cli import door
+from bnn_keras.cli.flags import COUNT, PATH, SWITCH, Flag
 from bnn_keras.nn import layers
+from bnn_keras.settings.kinds import Number, Text, Texts
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
 
@@ -25,15 +26,16 @@ import tensorflow as tf  # isort: skip
 RECIPE = Recipe(epochs=2, batch_size=16, optimizer="radam", learning_rate=0.01)
 SEED = 3
 
-FLAGS = flags.FlagValues()
-flags.DEFINE_string("output_dir", None, "run folder", flag_values=FLAGS)
-flags.DEFINE_string("optimizer", RECIPE.optimizer, "of the recipe", flag_values=FLAGS)
-flags.DEFINE_float("learning_rate", RECIPE.learning_rate, "of the recipe", flag_values=FLAGS)
-flags.DEFINE_integer("epochs", RECIPE.epochs, "of the recipe", flag_values=FLAGS)
-flags.DEFINE_integer("checkpoint_steps", training.CHECKPOINT_STEPS, "of the run", flag_values=FLAGS)
-flags.DEFINE_boolean("sync_batch_norm", False, "of the run", flag_values=FLAGS)
-flags.DEFINE_integer("devices", 1, "CPUs that are made of this one", flag_values=FLAGS)
-flags.DEFINE_list("kill", [], "WORKER:STEP, each once", flag_values=FLAGS)
+FLAGS = [
+    Flag("output_dir", PATH, "run folder"),
+    Flag("checkpoint_steps", COUNT, "of the run", training.CHECKPOINT_STEPS),
+    Flag("sync_batch_norm", SWITCH, "of the run", False),
+    Flag("optimizer", Text("a name"), "of the recipe", RECIPE.optimizer),
+    Flag("learning_rate", Number(0), "of the recipe", RECIPE.learning_rate),
+    Flag("epochs", COUNT, "of the recipe", RECIPE.epochs),
+    Flag("devices", COUNT, "CPUs that are made of this one", 1),
+    Flag("kill", Texts("WORKER:STEP"), "each once", ()),
+]
 
 
 def digits(train_examples=64):
@@ -129,4 +131,4 @@ def run(values, positional):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(run, FLAGS, __doc__))
+    sys.exit(door.call(sys.modules[__name__], sys.argv[1:]))

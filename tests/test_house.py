@@ -63,7 +63,6 @@ def test_the_counter_sees_imports_inside_functions_and_of_packages(tmp_path):
     }
 
 
-@pytest.mark.xfail(reason="the commands are being moved to cli")
 def test_flags_are_defined_in_cli_only():
     for file, node in parsed(LIBRARY.values()):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -83,7 +82,6 @@ def test_no_lambda_layer_no_bare_assert_no_catch_all():
             assert passes_on or caught not in ("", "Exception", "BaseException"), f"{file}:{node.lineno}"
 
 
-@pytest.mark.xfail(reason="the commands are being moved to cli")
 @pytest.mark.parametrize("door", ["train.py", "convert.py", "bnn_keras/__main__.py"])
 def test_a_front_door_has_three_statements(door):
     body = ast.parse((ROOT / door).read_text("utf-8")).body

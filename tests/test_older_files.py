@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import convert
-from bnn_keras import data, runs, training, weights
-from bnn_keras.cli import evaluate
+from bnn_keras import cli, data, runs, training, weights
 from bnn_keras.nn import convolution, layers
 from bnn_keras.settings.recipe import Recipe
 
@@ -72,12 +70,12 @@ def test_a_keras_file_computes_the_same_logits():
 
 def test_a_run_folder_is_evaluated(finished, tmp_path):
     result = tmp_path / "result.json"
-    assert evaluate.main(["evaluate", str(finished), f"--json={result}"]) == 0
+    assert cli.run(["evaluate", str(finished), f"--json={result}"]) == 0
     assert json.loads(result.read_text())["top1"] == pytest.approx(0.1643, abs=1e-4)
 
 
 def test_a_run_folder_is_converted(finished):
-    assert convert.main(["convert", str(finished), "--images=32"]) == 0
+    assert cli.run(["convert", str(finished), "--images=32"]) == 0
     manifest = json.loads((finished / "tiny.json").read_text())
     assert manifest["verified"]["binary_layers"] == 2
     assert manifest["class_names"] == [str(digit) for digit in range(10)]

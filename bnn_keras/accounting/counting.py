@@ -127,6 +127,12 @@ def profile(
 
     Raises:
         UserError: the model has no graph, or convolutions over an image of unknown size.
+
+    Example:
+        >>> import bnn_keras, zoo
+        >>> counted = bnn_keras.profile(zoo.build("resnete18"))
+        >>> counted.params, round(counted.size_mib, 2)
+        (11699112, 4.01)
     """
     calls = read_graph(model)
     shapes = infer_shapes(calls, input_shape)

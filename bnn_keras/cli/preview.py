@@ -1,80 +1,66 @@
-"""The door to the data: what the model is shown, as a picture.
+"""Draw what a network is shown in training.
 
-python -m bnn_keras preview --dataset=cifar10 --data_dir=DIR --recipe=bnext --output=sheet.png
-python -m bnn_keras preview operations --output=operations.png
+bnn preview --dataset=cifar10 --data_dir=DIR --recipe=bnext --output=sheet.png
+bnn preview operations --output=operations.png
 
-preview: a row an image: the original, and what the first epochs make of it. operations: a row for each
-operation of RandAugment, at several magnitudes.
+The picture has a row for each image: the original, and its version in each of the first epochs. With
+the word "operations" it has a row for each operation of RandAugment, at several magnitudes.
 """
 
-import sys
-from collections.abc import Sequence
+import dataclasses
 
-from absl import flags
+from absl.flags import FlagValues
 
-from bnn_keras import data
-from bnn_keras.cli import augmentation_flags
-from bnn_keras.cli import command as cli
-from bnn_keras.data import preview
+from bnn_keras.cli import flags
+from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, Flag
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.settings.augmentation import Augmentation
+from bnn_keras.settings.kinds import Number, Text
 
-VERBS = ("preview", "operations")
-
-
-def flag_values() -> flags.FlagValues:
-    """The flags, with their defaults."""
-    values = flags.FlagValues()
-    for name, default, meaning in (
-        ("dataset", "digits", "digits, folder:PATH or a set of TensorFlow Datasets"),
-        ("data_dir", None, "where TensorFlow Datasets keeps its sets"),
-        ("recipe", None, "NAME or FILE.toml whose augmentation is shown; the data set's kind's if not given"),
-        ("output", None, "picture to write; VERB.png if not given"),
-    ):
-        flags.DEFINE_string(name, default, meaning, flag_values=values)
-    flags.DEFINE_integer(
-        "image_size", None, "edge in pixels; the data set's if not given", flag_values=values
-    )
-    flags.DEFINE_integer("images", 6, "rows of the preview", flag_values=values, lower_bound=1)
-    flags.DEFINE_integer("epochs", 7, "versions of each image", flag_values=values, lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "of the images and the augmentation", flag_values=values, lower_bound=0)
-    augmentation_flags.define(values)
-    return values
+OPERATIONS = "operations"
+AUGMENTATION = dataclasses.fields(Augmentation)
+FLAGS = [
+    Flag("dataset", DATA, "whose images are drawn", "digits"),
+    DATA_DIR,
+    Flag(
+        "recipe",
+        Text("NAME or FILE.toml"),
+        "its augmentation is drawn; the standard of the data if not given",
+    ),
+    Flag("output", PATH, "picture to write; preview.png or operations.png if not given"),
+    Flag("image_size", COUNT, "edge in pixels; the data set's own if not given"),
+    Flag("images", COUNT, "rows of the preview", 6),
+    Flag("epochs", COUNT, "versions of each image", 7),
+    Flag("seed", Number(0, whole=True), "of the choice of images and of the augmentation", 0),
+    *flags.of_fields(AUGMENTATION, defaults=False),
+]
 
 
-def run(values: flags.FlagValues, positional: list[str]) -> None:
+def run(values: FlagValues, positional: list[str]) -> None:
     """Draw and write."""
-    verb = positional[0] if positional else ""
-    if verb not in VERBS:
-        raise one_of("verb", verb, VERBS)
-    cli.no_more(positional, most=1)
-    output = values.output or f"{verb}.png"
+    from bnn_keras import data
+    from bnn_keras.data import preview
+
+    flags.no_more(positional, most=1)
+    if positional not in ([], [OPERATIONS]):
+        raise one_of("picture", positional[0], [OPERATIONS])
+    output = values.output or f"{positional[0] if positional else 'preview'}.png"
     if not output.endswith(preview.SUFFIXES):
         raise UserError(f"--output must end in {' or '.join(preview.SUFFIXES)}. Received: {output!r}.")
-    augmentation = augmentation_flags.given(values, _default(values.recipe))
+    augmentation = _augmentation(values)
     dataset = data.open(values.dataset, values.data_dir, values.image_size, augmentation=augmentation)
-    if verb == "preview":
-        figure = preview.draw_epochs(dataset, values.images, values.epochs, values.seed)
+    if positional:
+        increasing = augmentation.policy is None or augmentation.policy.increasing
+        figure = preview.draw_operations(dataset, increasing, values.seed)
     else:
-        figure = preview.draw_operations(
-            dataset, augmentation.policy is None or augmentation.policy.increasing, values.seed
-        )
+        figure = preview.draw_epochs(dataset, values.images, values.epochs, values.seed)
     preview.save(figure, output)
     print(output)
 
 
-def _default(recipe: str | None) -> Augmentation | None:
-    if recipe is None:
-        return None
-    from zoo import recipes  # a door may know the zoo; the library behind it does not
+def _augmentation(values: FlagValues) -> Augmentation:
+    """The augmentation of the recipe, or the standard one, with the values of the flags."""
+    from zoo import recipes
 
-    return recipes.load(recipe).augmentation
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; see `bnn_keras.cli.command.run` for the status."""
-    return cli.run(run, flag_values(), __doc__, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    chosen = Augmentation() if values.recipe is None else recipes.load(values.recipe).augmentation
+    return dataclasses.replace(chosen, **flags.given(values, [field.name for field in AUGMENTATION]))

@@ -1,77 +1,70 @@
 """Draw what runs have shown.
 
-python -m bnn_keras report page RUN [--data_dir=DIR]
-python -m bnn_keras report flips RUN [RUN ...] --output=FILE.png
+bnn report page RUN [--data_dir=DIR]
+bnn report flips RUN [RUN ...] --output=FILE.png
 
-RUN is a run folder. "page" writes the pictures and report.html of a run, which may still be going on;
-"flips" draws the flips of binary weights in the first and the last binary convolution of several
-runs of one network into one picture, as in Figure 4 of the MeliusNet paper's supplement.
+RUN is a run folder. "page" writes the pictures and report.html of a run, which may still be going on.
+"flips" draws the flips of binary weights in the first and the last binary convolution of several runs of
+one network into one picture, as in Figure 4 of the MeliusNet paper's supplement.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from absl import flags
+from absl.flags import FlagValues
 
-from bnn_keras import data, files, report
-from bnn_keras.cli import command as cli
+from bnn_keras.cli import flags
+from bnn_keras.cli.flags import PATH, Flag
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.report import charts, flip_charts
-from bnn_keras.runs import RunFolder, Table
 
-VERBS = ("page", "flips")
+if TYPE_CHECKING:
+    from bnn_keras.runs import RunFolder, Table
 
-FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "data_dir", None, "where TensorFlow Datasets keeps its sets; the run's if not given", flag_values=FLAGS
-)
-flags.DEFINE_string("output", None, "PNG file for the flips of several runs", flag_values=FLAGS)
+PAGE, FLIPS = "page", "flips"
+FLAGS = [
+    Flag("data_dir", PATH, "where TensorFlow Datasets keeps its sets; the run's own folder if not given"),
+    Flag("output", PATH, "PNG file for the flips of several runs"),
+]
 
 
-def run(values: flags.FlagValues, positional: list[str]) -> None:
-    verb, *paths = positional or [""]
-    if verb not in VERBS:
-        raise one_of("report", verb, VERBS)
+def run(values: FlagValues, positional: list[str]) -> None:
+    """Draw and write."""
+    from bnn_keras.runs import RunFolder
+
+    what, *paths = positional or [""]
+    if what not in (PAGE, FLIPS):
+        raise one_of("report", what, (PAGE, FLIPS))
     if not paths:
-        raise UserError(f"Give a run folder behind {verb!r}. Received: none.")
+        raise UserError(f"Give a run folder after {what!r}. Received: none.")
     folders = [RunFolder(Path(path)) for path in paths]
-    if verb == "page":
-        cli.no_more(paths, most=1)
-        print(write_page(folders[0], values.data_dir))
+    if what == PAGE:
+        flags.no_more(paths, most=1)
+        print(_write_page(folders[0], values.data_dir))
     else:
-        if not values.output:
-            raise UserError("Give --output, the PNG file to write. Received: none.")
-        with files.replacing(values.output) as temporary:
-            temporary.write_bytes(compare_flips(folders))
-        print(values.output)
+        print(_compare_flips(folders, values.output))
 
 
-def write_page(folder: RunFolder, data_dir: str | None = None) -> Path:
-    """Write the page of a run again, or that of one that still goes on.
+def _write_page(folder: "RunFolder", data_dir: str | None) -> Path:
+    """Write the page of a run again, or of one that still goes on."""
+    from bnn_keras import report
+    from bnn_keras.runs import trained
 
-    Raises:
-        UserError: not a run folder, no completed epoch, or its images are not there.
-    """
-    config = folder.read_config().to_dict()
     history = _table(folder, folder.history)
-    evaluated = data.Augmentation.for_evaluation(config["recipe"])
-    dataset = data.open(
-        config["dataset"], data_dir or config.get("data_dir"), config["image_size"], augmentation=evaluated
-    )
+    dataset = trained.load(folder.path).dataset(data_dir=data_dir)
     so_far = f"{len(history.rows)} epochs so far"
     sentence = folder.finished.read_text(encoding="utf-8") if folder.finished.is_file() else so_far
     report.write(folder, sentence.strip(), dataset)
     return folder.report
 
 
-def compare_flips(folders: Sequence[RunFolder]) -> bytes:
-    """The flips of several runs as a PNG.
+def _compare_flips(folders: "Sequence[RunFolder]", output: str | None) -> str:
+    """Write the flips of several runs as a PNG file."""
+    from bnn_keras import files
+    from bnn_keras.report import charts, flip_charts
 
-    Raises:
-        UserError: not a run folder, no completed epoch, runs of other networks, or without binary
-            weights.
-    """
+    if not output:
+        raise UserError("Give --output, the PNG file to write. Received: none.")
     tables = {folder.path.name: _table(folder, folder.flips) for folder in folders}
     if len(tables) < len(folders):
         raise UserError(
@@ -85,10 +78,14 @@ def compare_flips(folders: Sequence[RunFolder]) -> bytes:
                 f"The runs must be of one network. Received: {first} with the binary kernels "
                 f"{_names(expected)}, {name} with {_names(kernels)}."
             )
-    return charts.png(flip_charts.compare_runs(tables))
+    with files.replacing(output) as temporary:
+        temporary.write_bytes(charts.png(flip_charts.compare_runs(tables)))
+    return output
 
 
-def _table(folder: RunFolder, path: Path) -> Table:
+def _table(folder: "RunFolder", path: Path) -> "Table":
+    from bnn_keras.runs import Table
+
     folder.read_config()
     table = Table(path, ())
     if not table.rows:
@@ -98,12 +95,3 @@ def _table(folder: RunFolder, path: Path) -> Table:
 
 def _names(kernels: Sequence[tuple[str, str]]) -> str:
     return " to ".join(name for _, name in kernels)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives its exit status."""
-    return cli.run(run, FLAGS, __doc__ or "", argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

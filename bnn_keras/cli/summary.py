@@ -1,86 +1,78 @@
-"""A model's layers and what they cost: python -m bnn_keras summary MODEL."""
+"""Count a network's parameters, size and operations, layer by layer.
+
+bnn summary MODEL [flags]
+
+MODEL is a name of the zoo, a run folder, a .keras or a .weights.h5 file. There is a row for each layer,
+then the totals: parameters, size (MiB), binary and 32-bit multiply-accumulates of convolutions (BOPs and
+FLOPs), and OPs = FLOPs + BOPs / 64.
+"""
 
 import csv
 import dataclasses
 import io
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from absl import flags
-from tabulate import tabulate
+from absl.flags import FlagValues
 
-import bnn_keras.cli.command  # noqa: F401  first: it keeps TensorFlow's import quiet
-from bnn_keras import accounting
-from bnn_keras.cli import command as cli
+from bnn_keras.cli import flags
+from bnn_keras.cli.flags import COUNT, SWITCH, Flag
+from bnn_keras.cli.network import SET, parse_settings
 from bnn_keras.errors import UserError
+from bnn_keras.settings.kinds import Text
 
-USAGE = """python -m bnn_keras summary MODEL [flags]
-
-MODEL is a name of the zoo, a .keras file or a run folder. Prints a row for each layer and the totals:
-parameters, size (MiB), binary and 32-bit multiply-accumulates of convolutions, OPs = FLOPs + BOPs / 64."""
+if TYPE_CHECKING:
+    from bnn_keras.accounting import Profile
 
 TOTALS = ("params", "binary_params", "size_mib", "bops", "flops", "ops")
-
-FLAGS = flags.FlagValues()
-flags.DEFINE_integer("image_size", None, "Edge of the image in pixels (zoo: 224).", flag_values=FLAGS)
-flags.DEFINE_integer("classes", None, "Outputs of a network of the zoo (1000).", flag_values=FLAGS)
-flags.DEFINE_string("stem", None, "Stem of a network of the zoo.", flag_values=FLAGS)
-flags.DEFINE_bool("binary", True, "Or the 32-bit twin of a network of the zoo.", flag_values=FLAGS)
-flags.DEFINE_bool("dense", False, "Count the operations of dense layers too.", flag_values=FLAGS)
-flags.DEFINE_bool("json", False, "Print JSON.", flag_values=FLAGS)
-flags.DEFINE_bool("csv", False, "Print the rows as CSV.", flag_values=FLAGS)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives its exit status."""
-    return cli.run(run, FLAGS, USAGE, argv)
+OF_THE_ZOO = ("classes", "stem", "set", "binary")
+FLAGS = [
+    Flag("image_size", COUNT, "edge of the image in pixels; 224 for a network of the zoo if not given"),
+    Flag("classes", COUNT, "outputs of a network of the zoo; 1000 if not given"),
+    Flag("stem", Text("its settings name them"), "first layers of a network of the zoo"),
+    SET,
+    Flag("binary", SWITCH, "a network of the zoo, or its 32-bit twin", True),
+    Flag("dense", SWITCH, "count the operations of dense layers too", False),
+    Flag("json", SWITCH, "print JSON", False),
+    Flag("csv", SWITCH, "print the rows as CSV", False),
+]
 
 
-def run(values: flags.FlagValues, positional: list[str]) -> None:
-    cli.no_more(positional, most=1)
+def run(values: FlagValues, positional: list[str]) -> None:
+    """Count and print."""
+    flags.no_more(positional, most=1)
     if not positional:
-        raise UserError("Name a model: one of the zoo, a .keras file or a run folder. Received: none.")
+        raise UserError("Name a model: one of the zoo, or one of its files. Received: none.")
     if values.json and values.csv:
         raise UserError("--json and --csv are two formats: give one. Received: both.")
     form = _json if values.json else _csv if values.csv else _text
-    print(form(profile(positional[0], values)), end="")
+    print(form(_profile(positional[0], values)), end="")
 
 
-def profile(model: str, values: flags.FlagValues) -> accounting.Profile:
-    """Count a network of the zoo or a saved model.
-
-    Raises:
-        UserError: neither of them, or flags that it does not take.
-    """
+def _profile(model: str, values: FlagValues) -> "Profile":
     import zoo
-    from bnn_keras import weights
+    from bnn_keras import accounting
+    from bnn_keras.runs import trained
 
+    size = values.image_size
     if model in zoo.list_models():
-        size = 224 if values.image_size is None else values.image_size
-        classes = 1000 if values.classes is None else values.classes
-        settings = {"stem": values.stem} if values.stem is not None else {}
-        if not values.binary:
-            settings["binary"] = False
-        return accounting.profile(zoo.build(model, (size, size, 3), classes, **settings), dense=values.dense)
+        settings = parse_settings(model, values.set)
+        settings |= flags.given(values, ("stem", "binary"))
+        network = zoo.build(model, (size or 224, size or 224, 3), values.classes or 1000, **settings)
+        return accounting.profile(network, dense=values.dense)
     if not Path(model).exists():
-        raise UserError(
-            f"No network of the zoo and no file is called {model!r}; the zoo has: "
-            f"{', '.join(zoo.list_models())}."
-        )
-    for flag in ("classes", "stem"):
-        if values[flag].value is not None:
-            raise UserError(
-                f"--{flag} is for networks of the zoo; a saved model has its own. Received: {model}."
-            )
-    if not values.binary:
-        raise UserError(f"--nobinary is for networks of the zoo. Received: {model}.")
-    shape = None if values.image_size is None else (values.image_size, values.image_size, 3)
-    return accounting.profile(weights.read_model(model), shape, dense=values.dense)
+        names = ", ".join(zoo.list_models())
+        raise UserError(f"No network of the zoo and no file is called {model!r}; the zoo has: {names}.")
+    for flag in flags.given(values, OF_THE_ZOO):
+        raise UserError(f"--{flag} is for networks of the zoo; a saved model has its own. Received: {model}.")
+    network = trained.load(model).keras_model
+    return accounting.profile(network, None if size is None else (size, size, 3), dense=values.dense)
 
 
-def _text(found: accounting.Profile) -> str:
+def _text(found: "Profile") -> str:
+    from tabulate import tabulate
+
     headings = ("layer", "type", "output", "parameters", "binary", "bytes", "BOPs", "FLOPs")
     rows = [
         [
@@ -111,15 +103,17 @@ def _text(found: accounting.Profile) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _json(found: accounting.Profile) -> str:
+def _json(found: "Profile") -> str:
     totals = {key: getattr(found, key) for key in TOTALS}
     rows = [dataclasses.asdict(row) for row in found.rows]
     return json.dumps({"model": found.name, **totals, "rows": rows}, indent=1) + "\n"
 
 
-def _csv(found: accounting.Profile) -> str:
+def _csv(found: "Profile") -> str:
+    from bnn_keras.accounting import Row
+
     file = io.StringIO()
-    names = [field.name for field in dataclasses.fields(accounting.Row)]
+    names = [field.name for field in dataclasses.fields(Row)]
     writer = csv.DictWriter(file, names, lineterminator="\n")
     writer.writeheader()
     for row in found.rows:
@@ -129,7 +123,3 @@ def _csv(found: accounting.Profile) -> str:
         }
         writer.writerow({**dataclasses.asdict(row), **shapes})
     return file.getvalue()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

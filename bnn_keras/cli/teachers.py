@@ -1,40 +1,35 @@
-"""Teachers to choose from.
+"""List teachers for knowledge distillation, or recommend some.
 
-python -m bnn_keras teachers [RUN ...] [--format=text|markdown|json]
-python -m bnn_keras teachers --student=MODEL
+bnn teachers [RUN ...] [--format=text|markdown|json]
+bnn teachers --student=MODEL
 
-Lists the teachers of BNext's Table 8 (and the run folders and .keras files that are named) with their
-parameters, accuracy and knowledge complexity, or recommends teachers for a student.
+Lists the teachers of BNext's Table 8, and the run folders and .keras files that are named, with their
+parameters, accuracy and knowledge complexity; or recommends teachers for a student.
 """
 
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 
-from absl import flags
-from tabulate import tabulate
+from absl.flags import FlagValues
 
-import bnn_keras.cli.command  # noqa: F401  first: it keeps TensorFlow's import quiet
-from bnn_keras import accounting
-from bnn_keras.cli import command as cli
-from bnn_keras.distillation import applications, sources
-from bnn_keras.distillation.teacher import Teacher, trainable_parameters
+from bnn_keras.cli import flags
+from bnn_keras.cli.flags import Flag
 from bnn_keras.errors import one_of
-from bnn_keras.papers import recommendation
-from bnn_keras.papers import teachers as published
-from bnn_keras.papers.teachers import knowledge_complexity
+from bnn_keras.settings.kinds import Choice, Text
 
-FLAGS = flags.FlagValues()
-flags.DEFINE_string("student", None, "network of the zoo, to recommend teachers for", flag_values=FLAGS)
-flags.DEFINE_string("format", "text", "text, markdown or json", flag_values=FLAGS)
-
+FLAGS = [
+    Flag("student", Text("a name of the zoo"), "recommend teachers for this network"),
+    Flag("format", Choice(("text", "markdown", "json")), "of what is printed", "text"),
+]
 NOTE = (
     "KC = log10(1 + parameters / (accuracy * 10^6 + 10^-8)), equation 3, trainable parameters and top-1 as a "
     "fraction.\nprinted: BNext, Table 8; student: held-out top-1 of BNext-T taught by it, there."
 )
 ROUNDED = 0.0005  # half a unit of the printed digits
 COUNTED, QUOTED = "counted", "published"
+HEADINGS = ("teacher", "parameters", "source", "top-1", "KC", "printed", "student")
+ALIGNED = ("left", "right", "left", "right", "right", "right", "right")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,73 +55,77 @@ class Row:
     student: float | None = None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives its exit status."""
-    return cli.run(run, FLAGS, __doc__, argv)
+def run(values: FlagValues, positional: list[str]) -> None:
+    """Print the teachers."""
+    from bnn_keras.papers.teachers import TABLE_8
 
-
-def run(values: flags.FlagValues, positional: list[str]) -> None:
-    if values.format not in FORMATS:
-        raise one_of("format", values.format, FORMATS)
     if values.student is not None:
-        cli.no_more(positional)
-        print(_recommended(values.student, values.format), end="")
+        flags.no_more(positional)
+        print(_recommended(values.student, values.format))
         return
-    rows = [_published(name) for name in published.TABLE_8] + [_own(path) for path in positional]
-    print(FORMATS[values.format](rows), end="")
+    rows = [_published(name) for name in TABLE_8] + [_own(path) for path in positional]
+    print(_listed(rows, values.format))
 
 
 def _published(name: str) -> Row:
-    row = published.TABLE_8[name]
+    from bnn_keras.papers.teachers import TABLE_8, knowledge_complexity
+
+    row = TABLE_8[name]
     params, source = (row.params, f"{QUOTED}, {row.source}") if row.params else (_count(name), COUNTED)
     complexity = knowledge_complexity(params, row.accuracy)
     return Row(name, params, source, row.accuracy, complexity, row.complexity, row.student_test)
 
 
 def _count(name: str) -> int:
-    """Of a network built for ImageNet, with whatever weights."""
+    """The parameters of a network that is built for ImageNet, with any weights."""
     import tensorflow as tf
 
     import zoo
+    from bnn_keras.distillation import applications
+    from bnn_keras.distillation.teacher import trainable_parameters
 
-    build = applications.build if applications.known(name) else None
-    network = zoo.build(name) if build is None else build(name, 224, None)
+    network = applications.build(name, 224, None) if applications.known(name) else zoo.build(name)
     params = trainable_parameters(network)
     tf.keras.backend.clear_session()
     return params
 
 
 def _own(path: str) -> Row:
-    teacher: Teacher = sources.read_trained(path)
+    from bnn_keras.distillation import sources
+
+    teacher = sources.read_trained(path)
     return Row(path, teacher.params, COUNTED, teacher.accuracy, teacher.complexity)
 
 
-def recommend(student: str) -> recommendation.Recommendation:
-    """The teachers for a network of the zoo.
-
-    Raises:
-        UserError: there is no such network.
-    """
+def _recommended(student: str, form: str) -> str:
+    """The teachers for a network of the zoo."""
     import zoo
+    from bnn_keras import accounting
+    from bnn_keras.papers import recommendation
 
     if student not in zoo.list_models():
         raise one_of("student", student, zoo.list_models())
-    return recommendation.recommend(student, accounting.profile(zoo.build(student)).size_mib)
-
-
-def _recommended(student: str, form: str) -> str:
-    found = recommend(student)
+    found = recommendation.recommend(student, accounting.profile(zoo.build(student)).size_mib)
     if form == "json":
-        return (
-            json.dumps({"student": student, **dataclasses.asdict(found), "flags": found.flags}, indent=1)
-            + "\n"
-        )
-    lines = (f"{student}: {found.flags}", found.reason)
-    return "\n".join(lines) + "\n"
+        return json.dumps({"student": student, **dataclasses.asdict(found), "flags": found.flags}, indent=1)
+    return f"{student}: {found.flags}\n{found.reason}"
 
 
-HEADINGS = ("teacher", "parameters", "source", "top-1", "KC", "printed", "student")
-ALIGNED = ("left", "right", "left", "right", "right", "right", "right")
+def _listed(rows: Sequence[Row], form: str) -> str:
+    from tabulate import tabulate
+
+    if form == "json":
+        return json.dumps([dataclasses.asdict(row) for row in rows], indent=1)
+    cells = [_cells(row) for row in rows]
+    grid = "pipe" if form == "markdown" else "simple"
+    notes = [
+        f"{row.name}: {row.complexity:.5f}, where the paper prints {row.printed:.3f}."
+        for row in rows
+        if row.complexity and row.printed and abs(row.complexity - row.printed) > ROUNDED
+    ]
+    return "\n".join(
+        [tabulate(cells, HEADINGS, grid, disable_numparse=True, colalign=ALIGNED), "", NOTE, *notes]
+    )
 
 
 def _cells(row: Row) -> list[str]:
@@ -143,32 +142,3 @@ def _cells(row: Row) -> list[str]:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f} %"
-
-
-def _text(rows: Sequence[Row]) -> str:
-    return _with_notes(rows, "simple")
-
-
-def _markdown(rows: Sequence[Row]) -> str:
-    return _with_notes(rows, "pipe")
-
-
-def _with_notes(rows: Sequence[Row], form: str) -> str:
-    notes = [
-        f"{row.name}: {row.complexity:.5f}, where the paper prints {row.printed:.3f}."
-        for row in rows
-        if row.complexity and row.printed and abs(row.complexity - row.printed) > ROUNDED
-    ]
-    cells = [_cells(row) for row in rows]
-    table = tabulate(cells, HEADINGS, form, disable_numparse=True, colalign=ALIGNED)
-    return "\n".join([table, "", NOTE, *notes]) + "\n"
-
-
-def _json(rows: Sequence[Row]) -> str:
-    return json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n"
-
-
-FORMATS = {"text": _text, "markdown": _markdown, "json": _json}
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from bnn_keras.deploy.conversion import hardening
 from bnn_keras.deploy.conversion.lowering import to_flatbuffer
-from bnn_keras.deploy.conversion.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.deploy.verification.report import Report, lines, require
 from bnn_keras.deploy.verification.verify import verify
+from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.tflite.interpreter import interpreter, run
 
 __all__ = [
@@ -42,6 +42,14 @@ def convert(
 
     Raises:
         UserError: the model cannot be converted or checked, or the file failed a check.
+
+    Example:
+        >>> import bnn_keras
+        >>> network = bnn_keras.load("runs/small")
+        >>> images, labels = next(network.dataset().test(20).as_numpy_iterator())
+        >>> flatbuffer, report = bnn_keras.convert(network.keras_model, images, labels)
+        >>> len(report.layers), report.images
+        (8, 20)
     """
     hard = hardening.harden(model)
     flatbuffer = to_flatbuffer(hard)

@@ -7,13 +7,12 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from bnn_keras import weights
 from bnn_keras.data import Dataset
 from bnn_keras.distillation import applications
 from bnn_keras.distillation.teacher import Teacher, in_precision, to_logits
 from bnn_keras.errors import UserError
 from bnn_keras.papers import teachers as published
-from bnn_keras.runs import RunFolder, Table
+from bnn_keras.runs import RunFolder, Table, trained
 
 VALID = (
     "a run folder, a .keras file, a network of keras.applications (resnet50, efficientnetb0, convnext_tiny, "
@@ -72,17 +71,15 @@ def _read(text: str, dataset: Dataset, zoo: Zoo) -> Teacher:
 
 
 def read_trained(path: str | os.PathLike) -> Teacher:
-    """Read the teacher in a run folder or a .keras file.
+    """Read the teacher in a run folder, a .keras or a .weights.h5 file.
 
     Raises:
         UserError: there is no network, it cannot be read, or it is no classifier of RGB images.
     """
-    path = Path(path)
-    network = weights.read_model(path)
-    run = RunFolder(path if path.is_dir() else path.parent)
-    names = tuple(run.class_names()) if run.config.is_file() and run.labels.is_file() else None
-    _check_form(network, path)
-    return Teacher(os.fspath(path), network, names, _best_accuracy(run))
+    found = trained.load(path)
+    _check_form(found.keras_model, Path(path))
+    accuracy = _best_accuracy(RunFolder(found.path.parent))
+    return Teacher(os.fspath(path), found.keras_model, found.class_names, accuracy)
 
 
 def _best_accuracy(run: RunFolder) -> float | None:

@@ -14,6 +14,7 @@ import bnn_keras
 from bnn_keras import files
 from bnn_keras.errors import UserError
 from bnn_keras.runs.config import RunConfig
+from bnn_keras.settings import checkpoint
 
 PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "numpy")
 
@@ -41,12 +42,12 @@ class RunFolder:
     @property
     def last_model(self) -> Path:
         """The model after the last epoch."""
-        return self.path / "model.keras"
+        return self.path / checkpoint.FILES[checkpoint.LAST]
 
     @property
     def best_model(self) -> Path:
         """The model with the best held-out accuracy."""
-        return self.path / "best.keras"
+        return self.path / checkpoint.FILES[checkpoint.BEST]
 
     @property
     def history(self) -> Path:

@@ -1,167 +1,249 @@
-"""A trained network in any of its files, as a thing that maps images to logits."""
+"""The one reader of trained networks: run folders, .keras, .weights.h5 and .tflite files."""
 
 import dataclasses
-import json
 import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import tensorflow as tf
 
-from bnn_keras import data, weights
-from bnn_keras.errors import UserError, one_of
+from bnn_keras import data, json_file, weights
+from bnn_keras.errors import UserError
+from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
+from bnn_keras.settings.checkpoint import BEST
+from bnn_keras.settings.orientation import UPRIGHT
 from bnn_keras.tflite import interpreter as interpreters
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
-BEST, LAST = "best", "last"
-# Which way up a file takes its image.
-UPRIGHT, UPSIDE_DOWN = "upright", "upside_down"
+VALID = "a run folder, a .keras, a .weights.h5 or a .tflite file"
+WEIGHTS_SUFFIX = ".weights.h5"
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifier:
-    """A network that is ready to run.
+class TrainingData:
+    """What a network was trained on, as far as the files beside it say.
 
     Args:
-        file: that it was read from.
-        logits: from images, RGB in [0, 255], float32 [batch, size, size, 3], to [batch, classes].
-        input_shape: of an image.
-        classes: outputs.
-        class_names: by output; None if no file beside says them.
-        trained_on: `dataset`, `data_dir` and `kind` of what it was trained on and the `recipe`, where
-            a file beside says so.
+        dataset, data_dir: as `bnn_keras.data.open` takes them.
+        kind: of the images, see `bnn_keras.data.Dataset`.
+        recipe: of the training; its part that makes the images of an evaluation is of use here.
     """
 
-    file: Path
+    dataset: str | None = None
+    data_dir: str | None = None
+    kind: str | None = None
+    recipe: dict[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _ManifestInput(TrainingData):
+    """The input of a .tflite file."""
+
+    orientation: Literal["upright", "upside_down"] = UPRIGHT
+
+
+@dataclasses.dataclass(frozen=True)
+class _Manifest:
+    """What is read of the manifest of a .tflite file."""
+
+    class_names: tuple[str, ...]
+    input: _ManifestInput
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedNetwork:
+    """A network that is ready to run, with what the files beside it say about it.
+
+    Args:
+        path: the file that holds its weights.
+        logits: from images, RGB in [0, 255], float32 [batch, height, width, 3], to [batch, classes].
+        input_shape: of one image.
+        classes: number of outputs.
+        model: as Keras knows it; None for a .tflite file.
+        class_names: by output; None if they are unknown.
+        config: of its run; None if it lies in no run folder.
+        trained_on: the data of its training.
+    """
+
+    path: Path
     logits: Callable[[np.ndarray], np.ndarray]
     input_shape: tuple[int, ...]
     classes: int
+    model: tf.keras.Model | None = None
     class_names: tuple[str, ...] | None = None
-    trained_on: dict = dataclasses.field(default_factory=dict)
+    config: RunConfig | None = None
+    trained_on: TrainingData = TrainingData()
 
-    def dataset(self, name: str | None, data_dir: str | os.PathLike | None = None) -> data.Dataset:
-        """Open a data set with images as the network takes them.
-
-        Args:
-            name: of the data set; None is the one that the network was trained on.
+    @property
+    def keras_model(self) -> tf.keras.Model:
+        """The model.
 
         Raises:
-            UserError: no data set is known, or it has other images or classes.
+            UserError: it was read from a .tflite file, which holds no Keras model.
         """
-        known = self.trained_on
-        name = name or known.get("dataset")
-        if name is None:
-            raise UserError(f"Nothing beside {self.file} says what it was trained on: give --dataset.")
-        opened = data.open(
-            name, data_dir or known.get("data_dir"), self.image_size, augmentation=self.augmentation
-        )
-        if len(opened.class_names) != self.classes:
+        if self.model is None:
             raise UserError(
-                f"{self.file} has {self.classes} classes, {name} has {len(opened.class_names)}: "
-                f"give the data set that it was trained on."
+                f"{self.path} holds no Keras model; valid: a run folder, a .keras or .weights.h5 file."
             )
-        return opened
+        return self.model
 
     @property
     def kind(self) -> str:
-        """Of the images that it was trained on, as in `bnn_keras.data.Dataset`."""
-        return self.trained_on.get("kind") or "photographs"
+        """The kind of the images that it was trained on, see `bnn_keras.data.Dataset`."""
+        return self.trained_on.kind or "photographs"
 
     @property
     def augmentation(self) -> data.Augmentation:
         """How its recipe makes the images of an evaluation."""
-        return data.Augmentation.for_evaluation(self.trained_on.get("recipe", {}))
+        return data.Augmentation.for_evaluation(self.trained_on.recipe or {})
 
     @property
     def image_size(self) -> int:
         """Edge of the images in pixels.
 
         Raises:
-            UserError: it takes something else than square images in RGB.
+            UserError: it does not take square images in RGB.
         """
-        if (
-            len(self.input_shape) != 3
-            or self.input_shape[0] != self.input_shape[1]
-            or self.input_shape[2] != 3
-        ):
-            raise UserError(f"{self.file} takes {self.input_shape}, not square images in RGB.")
-        return int(self.input_shape[0])
+        height, width, channels = self.input_shape if len(self.input_shape) == 3 else (0, 0, 0)
+        if height != width or channels != 3:
+            raise UserError(f"{self.path} takes {self.input_shape}, not square images in RGB.")
+        return int(height)
+
+    def dataset(self, name: str | None = None, data_dir: str | os.PathLike | None = None) -> data.Dataset:
+        """Open a data set, with images as the network takes them.
+
+        Args:
+            name: of the data set; None is the one that the network was trained on.
+            data_dir: where TensorFlow Datasets keeps it; None is the folder that the training used.
+
+        Raises:
+            UserError: no data set is known, it is not there, or it has other images or classes.
+        """
+        name = name or self.trained_on.dataset
+        if name is None:
+            raise UserError(f"Nothing beside {self.path} says what it was trained on: give --dataset.")
+        data_dir = data_dir or self.trained_on.data_dir
+        opened = data.open(name, data_dir, self.image_size, augmentation=self.augmentation)
+        if len(opened.class_names) != self.classes:
+            raise UserError(
+                f"{self.path} has {self.classes} classes, {name} has {len(opened.class_names)}: "
+                f"give the data set that it was trained on."
+            )
+        return opened
+
+    def read_image(self, path: str | os.PathLike) -> np.ndarray:
+        """Read an image file as the network takes it: RGB in [0, 255], float32 [height, width, 3].
+
+        Raises:
+            UserError: there is no such file, or it cannot be decoded.
+        """
+        return data.read_image(path, self.kind, self.image_size, self.augmentation)
 
 
-def read(path: str | os.PathLike, which: str = BEST) -> Classifier:
-    """Read a network.
+def load(path: str | os.PathLike, which: str = BEST, model: tf.keras.Model | None = None) -> TrainedNetwork:
+    """Load a trained network from any of its files.
 
     Args:
-        path: a run folder, a .keras file or a .tflite file.
-        which: "best" or "last": the weights to take from a run folder.
+        path: a run folder, a .keras file, a .tflite file, or a .weights.h5 file. The network of a
+            .weights.h5 file is `model`, or the one of the run folder that it lies in.
+        which: the weights to take from a run folder, "best" (of the epoch with the best held-out
+            accuracy) or "last".
+        model: a Keras model to fill with the weights, from RGB in [0, 255], [batch, height, width, 3],
+            to [batch, classes]. Its weights may then come from any file that `bnn_keras.weights.load` reads.
 
     Raises:
-        UserError: no such file, or none that can be read.
+        UserError: there is no such file, it is damaged, or it holds another network's weights.
+
+    Example:
+        >>> import bnn_keras
+        >>> network = bnn_keras.load("runs/small")
+        >>> network.path.name, network.input_shape, network.classes
+        ('best.keras', (32, 32, 3), 10)
     """
     path = Path(path)
-    if which not in (BEST, LAST):
-        raise one_of("weights", which, (BEST, LAST))
     if path.is_dir():
-        folder = RunFolder(path)
-        folder.read_config()
-        path = folder.best_model if which == BEST else folder.last_model
-        if not path.is_file():
-            raise UserError(f"{folder.path} has no {path.name} yet: its training is not that far.")
+        path = weights.find_model(path, which)
+    if not path.is_file():
+        raise UserError(f"No such file or folder: {path}; valid: {VALID}.")
+    if model is not None:
+        weights.load(model, path)
+        return _with_model(path, model)
     if path.suffix == ".tflite":
         return _read_tflite(path)
-    return _read_keras(path)
+    if path.suffix == ".keras":
+        return _with_model(path, weights.read_model(path))
+    if path.name.endswith(WEIGHTS_SUFFIX):
+        return _with_model(path, _read_weights(path))
+    raise UserError(f"Cannot read a network from {path}; valid: {VALID}.")
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """The softmax of logits; what is already a distribution stays as it is."""
-    if np.all(logits >= 0) and np.allclose(logits.sum(axis=-1), 1, atol=1e-3):
-        return logits
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+def newest_run(runs: Path) -> Path:
+    """The run folder whose best weights are the newest.
+
+    Raises:
+        UserError: no run has completed an epoch.
+    """
+    found = [RunFolder(folder).best_model for folder in runs.glob("*/")]
+    found = sorted(filter(Path.is_file, found), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise UserError(f"There is no run in {runs.absolute()}: train one, or give {VALID}.")
+    return found[-1].parent
 
 
-def _read_keras(path: Path) -> Classifier:
-    network = weights.read_model(path)
-    shape, classes = tuple(network.input_shape[1:]), network.output_shape[-1]
+def _with_model(path: Path, model: tf.keras.Model) -> TrainedNetwork:
+    network = TrainedNetwork(
+        path, model.predict_on_batch, tuple(model.input_shape[1:]), model.output_shape[-1], model
+    )
     run = RunFolder(path.parent)
     if not run.config.is_file():
-        return Classifier(path, network.predict_on_batch, shape, classes)
-    config = run.read_config().to_dict()
-    return Classifier(path, network.predict_on_batch, shape, classes, tuple(run.class_names()), config)
+        return network
+    config = run.read_config()
+    recipe = dataclasses.asdict(config.recipe)
+    return dataclasses.replace(
+        network,
+        class_names=tuple(run.class_names()),
+        config=config,
+        trained_on=TrainingData(config.dataset, config.data_dir, config.kind, recipe),
+    )
 
 
-def _read_tflite(path: Path) -> Classifier:
-    if not path.is_file():
-        raise UserError(f"No such file: {path}; valid: a run folder, a .keras or a .tflite file.")
+def _read_weights(path: Path) -> tf.keras.Model:
+    """The network of the run folder that the weights lie in, with these weights."""
+    run = RunFolder(path.parent)
+    saved = [file for file in (run.best_model, run.last_model) if file.is_file()]
+    if not saved:
+        raise UserError(
+            f"{path} holds weights alone, and no .keras file beside it says of which network: name it."
+        )
+    model = weights.read_model(saved[0])
+    weights.load(model, path)
+    return model
+
+
+def _read_tflite(path: Path) -> TrainedNetwork:
     content = path.read_bytes()
     _refuse_damaged(content, path)
     interpreter = interpreters.interpreter(content, os.cpu_count() or 1)
     shape = tuple(map(int, interpreter.input_shapes[0][1:]))
-    classes = int(interpreter.output_shapes[0][-1])
+    network = TrainedNetwork(path, interpreter.predict, shape, int(interpreter.output_shapes[0][-1]))
     manifest = path.with_suffix(".json")
     if not manifest.is_file():
-        return Classifier(path, interpreter.predict, shape, classes)
-    said = _read_manifest(manifest)
-    names = tuple(said["class_names"]) or None
+        return network
+    said = json_file.read_json(manifest, _Manifest, "the manifest of a .tflite file")
 
-    def turned(images):
+    def turned(images: np.ndarray) -> np.ndarray:
         return interpreter.predict(np.ascontiguousarray(images[:, ::-1, ::-1]))
 
-    upright = said["input"].get("orientation", UPRIGHT) == UPRIGHT
-    logits = interpreter.predict if upright else turned
-    return Classifier(path, logits, shape, classes, names, said["input"])
-
-
-def _read_manifest(path: Path) -> dict:
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not a whole JSON file: {error}.") from error
-    if not isinstance(said, dict) or not {"class_names", "input"} <= said.keys():
-        raise UserError(f"{path} is not the manifest of a .tflite file: it lacks class_names or input.")
-    return said
+    return dataclasses.replace(
+        network,
+        logits=interpreter.predict if said.input.orientation == UPRIGHT else turned,
+        class_names=said.class_names or None,
+        trained_on=said.input,
+    )
 
 
 def _refuse_damaged(content: bytes, path: Path) -> None:

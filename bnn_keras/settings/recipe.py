@@ -4,8 +4,6 @@ import dataclasses
 import textwrap
 from typing import Any
 
-from absl import flags
-
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.kinds import (
@@ -61,6 +59,12 @@ class Recipe(Augmentation):
     Raises:
         UserError: a value of the wrong type or out of range, or one that the optimizer or the schedule does
             not use.
+
+    Example:
+        >>> import bnn_keras
+        >>> recipe = bnn_keras.Recipe(epochs=90, batch_size=256, optimizer="adam", learning_rate=0.002)
+        >>> recipe.override(epochs=10, mixup=0.2).epochs
+        10
     """
 
     epochs: int = setting("passes over the training images", _COUNT)
@@ -228,51 +232,3 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-class _Parser(flags.ArgumentParser):
-    """The text of a flag as the value of a recipe's key."""
-
-    def __init__(self, kind: Kind):
-        super().__init__()
-        self._kind = kind
-        self.syntactic_help = kind.valid
-
-    def parse(self, argument):
-        if not isinstance(argument, str):
-            return argument
-        try:
-            return self._kind.convert(self._kind.parse(argument))
-        except ValueError:
-            raise ValueError(f"it must be {self._kind.valid}") from None
-
-
-def define_flags(flag_values: flags.FlagValues) -> None:
-    """Define a flag for every key of a recipe, and --scale_lr.
-
-    Args:
-        flag_values: those of the command; flags that are not given leave the recipe as it is.
-    """
-    for field in FIELDS:
-        kind, text = field.metadata["kind"], field.metadata["help"]
-        if kind in (Switch(), Optional(Switch())):
-            flags.DEFINE_boolean(field.name, None, text, flag_values)
-        else:
-            flags.DEFINE(_Parser(kind), field.name, None, text, flag_values)
-    flags.DEFINE_boolean(
-        "scale_lr", False, "change learning rates in proportion to --batch_size", flag_values
-    )
-
-
-def resolve(values: flags.FlagValues, default: Recipe) -> Recipe:
-    """The recipe with what the flags of `define_flags` say otherwise.
-
-    Raises:
-        UserError: values that do not go together.
-    """
-    given = {key: values[key].value for key in KINDS if values[key].present}
-    if values["scale_lr"].value and "batch_size" in given:
-        if "learning_rate" in given:
-            raise UserError("--scale_lr computes the learning rate: leave out --learning_rate.")
-        default = default.scale_learning_rate(given["batch_size"])
-    return default.override(**given)

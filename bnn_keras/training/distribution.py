@@ -9,24 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
-from absl import flags
 
 from bnn_keras import files
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.settings.address import CLUSTER, read_cluster
 
 STRATEGIES = ("none", "mirrored", "multiworker")
-OPTIONS = ("sync_batch_norm", "data_service")  # flags that are options of `bnn_keras.training.fit.train`
-
-
-def define_flags(values: flags.FlagValues) -> None:
-    """Define the flags that say on what a run is carried out."""
-    meaning = f"none, mirrored or multiworker; multiworker where {CLUSTER} is set, else none, if not given"
-    flags.DEFINE_string("strategy", None, meaning, flag_values=values)
-    meaning = "BatchNorm over the images of all replicas instead of each one's own"
-    flags.DEFINE_boolean("sync_batch_norm", False, meaning, flag_values=values)
-    meaning = "HOST:PORT of a tf.data service that decodes; python -m bnn_keras data-service starts one"
-    flags.DEFINE_string("data_service", None, meaning, flag_values=values)
 
 
 def strategy(name: str | None) -> tf.distribute.Strategy:

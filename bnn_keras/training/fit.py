@@ -13,11 +13,11 @@ from bnn_keras.data import Dataset, service
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
+from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
 from bnn_keras.training.loop import Run, plain_trainer
 
-CHECKPOINT_STEPS = 500
 WIDTH = 110  # of printed lines
 
 
@@ -81,6 +81,14 @@ def train(
     Raises:
         UserError: a setting that cannot be, a folder of another run, a disk that takes no more, a
             loss that is no longer a number.
+
+    Example:
+        >>> import bnn_keras, zoo
+        >>> from bnn_keras import data
+        >>> digits = data.open("digits", train_examples=64)
+        >>> network = zoo.build("meliusneta", (32, 32, 3), 10, blocks=(1, 1, 1, 1), channels=(32, 32, 32))
+        >>> recipe = bnn_keras.Recipe(epochs=1, batch_size=32, optimizer="adam", learning_rate=0.01)
+        >>> sentence = bnn_keras.train(network, digits, recipe, "runs/small")
     """
     _check(network, dataset, recipe, checkpoint_steps)
     if data_service is not None:

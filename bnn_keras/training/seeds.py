@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
-from absl import flags
 from tabulate import tabulate
 
 from bnn_keras import files
@@ -17,13 +16,6 @@ from bnn_keras.runs import RunFolder, Table
 COLUMNS = ("seed", "best_accuracy", "best_epoch")
 TABLE = "seeds.csv"
 Row = tuple[int | str, float, int | str]
-
-
-def define_flags(values: flags.FlagValues) -> None:
-    """Define --seed and --seeds."""
-    flags.DEFINE_integer("seed", 0, "of weights, order and augmentation", flag_values=values)
-    meaning = "train so many times, from --seed up, and print mean and deviation"
-    flags.DEFINE_integer("seeds", None, meaning, flag_values=values)
 
 
 def run(

@@ -14,8 +14,9 @@ from pathlib import Path
 import larq  # noqa: F401  registers its layers and quantizers
 import tensorflow as tf
 
-from bnn_keras.errors import UserError
+from bnn_keras.errors import UserError, one_of
 from bnn_keras.nn import layers  # noqa: F401  registers ours
+from bnn_keras.settings.checkpoint import BEST, FILES
 
 KERAS_MODULES = (
     "keras.layers",
@@ -35,7 +36,6 @@ _MORE = (
     "compat.v1.where compat.v1.strided_slice"
 )
 MORE_TENSOR_FUNCTIONS = frozenset(_MORE.split())
-BEST, LAST = "best.keras", "model.keras"
 
 
 def read_model(path: str | os.PathLike) -> tf.keras.Model:
@@ -63,17 +63,19 @@ def find_model(path: str | os.PathLike, which: str = BEST) -> Path:
 
     Args:
         path: a .keras file or a run folder.
-        which: the file to take from a run folder.
+        which: the weights to take from a run folder, "best" or "last".
 
     Raises:
         UserError: there is none.
     """
     path = Path(path)
+    if which not in FILES:
+        raise one_of("weights", which, FILES)
     if path.is_dir():
-        if (path / which).is_file():
-            return path / which
+        if (path / FILES[which]).is_file():
+            return path / FILES[which]
         raise UserError(
-            f"No {which} in {path}: give a .keras file, or a run folder in which an epoch has been completed."
+            f"No {FILES[which]} in {path}: give a run folder in which an epoch has been completed, or a file."
         )
     if not path.exists():
         raise UserError(f"No such file or folder: {path}; valid: a run folder or a .keras file.")

@@ -1,15 +1,18 @@
-"""The benchmarks run and print what they promise; what they print is no test's concern."""
+"""The benchmarks run and print what they promise; the numbers are not tested."""
+
+import time
 
 import pytest
 
-from bnn_keras.cli import verbs
+import zoo
+from bnn_keras import cli
 from bnn_keras.cli.benchmark import distill, timing
+from tests import small_run
 from tests.distillation.test_runs import tiny
-from zoo import registry
 
 
 def main(*words):
-    return verbs.main(["bnn", "benchmark", *words])
+    return cli.run(["benchmark", *words])
 
 
 @pytest.mark.large
@@ -20,28 +23,24 @@ def test_a_training_step(capsys):
 
 
 @pytest.mark.large
-def test_the_counting_of_flips(capsys):
+def test_a_conversion(capsys):
+    assert main("convert", "--model=meliusnet22", "--image_size=32", "--repeats=1") == 0
+    shown = capsys.readouterr().out
+    for name in ("lce.convert_keras_model: ", "bnn_keras.deploy.to_flatbuffer: ", "A/A ratio"):
+        assert name in shown
+
+
+def test_the_counting_of_flips(monkeypatch, capsys):
+    monkeypatch.setattr(zoo, "build", lambda name, shape, classes: small_run.network(classes))
     assert main("flips", "--image_size=32", "--batch_size=2", "--repeats=2") == 0
     shown = capsys.readouterr().out
     assert "without: " in shown and "with flips counted: " in shown and "A/A ratio" in shown
 
 
 @pytest.mark.large
-def test_a_conversion(capsys):
-    assert main("convert", "--model=meliusnet22", "--image_size=32", "--repeats=1") == 0
-    shown = capsys.readouterr().out
-    assert (
-        "lce.convert_keras_model: " in shown
-        and "bnn_keras.deploy.to_flatbuffer: " in shown
-        and "A/A" in shown
-    )
-
-
-@pytest.mark.large
 def test_distillation_is_compared_with_the_sum_of_its_parts(monkeypatch, capsys):
-    monkeypatch.setattr(registry, "build", lambda name, shape, classes: tiny(classes))
-    words = ["--image_size=32", "--batch_size=2", "--repeats=1"]
-    assert main("distill", *words) == 0
+    monkeypatch.setattr(zoo, "build", lambda name, shape, classes: tiny(classes))
+    assert main("distill", "--image_size=32", "--batch_size=2", "--repeats=1") == 0
     shown = capsys.readouterr().out
     names = (distill.ALONE, distill.ASKED, distill.TAUGHT, distill.CACHED)
     times = [float(shown.split(f"\n{name}: ")[1].split(" ms")[0]) for name in names]
@@ -50,18 +49,69 @@ def test_distillation_is_compared_with_the_sum_of_its_parts(monkeypatch, capsys)
     assert "A/A ratio" in shown
 
 
-def test_unknown_benchmarks_and_models(capsys):
-    assert main("speed") == 2
-    assert (
-        "Unknown benchmark 'speed'; valid: data, convert, step, train, flips, distill"
-        in capsys.readouterr().err
-    )
-    assert main("convert", "--model=alexnet") == 2
-    assert "Unknown model 'alexnet'" in capsys.readouterr().err
+# XLA takes its time to compile even a small step.
+@pytest.mark.parametrize("flag", [pytest.param("--jit", marks=pytest.mark.large), "--mixed_precision"])
+def test_a_training_step_and_what_could_make_it_shorter(flag, monkeypatch, capsys):
+    monkeypatch.setattr(zoo, "build", lambda name, shape, classes: small_run.network(classes))
+    words = ["--model=bnext_t", "--image_size=32", "--batch_size=4", "--repeats=2", flag]
+    assert main("train", *words) == 0
+    shown = capsys.readouterr().out
+    assert "bnext_t at 32 pixels, 4 images a step, adamw, 2 of each" in shown
+    assert f"step with {flag[2:].replace('_', ' ')}: " in shown and "step with its input: " in shown
+    assert "A/A ratio" in shown and "peak memory of the process: " in shown and "cores" in shown
 
 
-def test_interleaved_calls_each_as_often_and_the_first_twice():
+def test_the_throughput_of_both_pipelines(shared, capsys):
+    flags = ["--images=40", "--image_size=32", "--batch_size=16", "--repeats=1", "--lighting=0.1"]
+    assert main("data", f"--data_dir={shared / 'tfds'}", *flags) == 0
+    out = capsys.readouterr().out
+    for text in (
+        "bare ",
+        "training reaches",
+        "augmented reaches",
+        "images/s (median of 1)",
+        "32 images in batches of 16",
+        "A/A",
+    ):
+        assert text in out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["convert", "--model=alexnet"], "Unknown model 'alexnet'"),
+        (["data", "--batch_size=4", "--images=3"], "from 1 to 3, the images. Received: 4"),
+        (["data", "--data_dir=no/such/folder"], "imagenet2012 is not in"),
+        (["data", "--rand_augment=rand-q"], "rand_augment must read like"),
+        (["data", "word"], "Unexpected argument 'word'"),
+        (["data", "--repeats=0"], "--repeats=0: it must be a whole number from 1 up"),
+    ],
+)
+def test_mistakes(words, sentence, capsys):
+    assert main(*words) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_interleaved_takes_turns_and_times_the_baseline_twice():
     calls = []
-    times = timing.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=6)
-    assert calls.count("a") == 12 and calls.count("b") == 6
-    assert times.baseline == "a" and times.ratio("a") == 1 and times.aa_ratio > 0
+    measured = timing.interleaved(
+        {"slow": lambda: (calls.append("slow"), time.sleep(0.02)), "fast": lambda: calls.append("fast")}, 3
+    )
+    assert [sorted(calls[i : i + 3]) for i in (0, 3, 6)] == [["fast", "slow", "slow"]] * 3
+    assert calls[:3] != calls[3:6] or calls[3:6] != calls[6:]
+    assert len(measured.seconds["slow"]) == len(measured.again) == 3 and measured.baseline == "slow"
+    assert measured.median("slow") >= 0.02 and measured.ratio("fast") < 0.5
+    assert measured.ratio("slow") == 1 and 0.5 < measured.aa_ratio < 2
+
+
+def test_medians_and_ratios():
+    measured = timing.Timing({"a": (1.0, 2.0, 9.0), "b": (4.0, 4.0, 1.0)}, (3.0, 1.0, 3.0))
+    # Of 4, 2 and 1/9, and of 3, 1/2 and 1/3.
+    assert (measured.median("a"), measured.ratio("b"), measured.aa_ratio) == (2.0, 2.0, 0.5)
+    # Of 1/5, 2/6 and 9/10.
+    assert measured.ratio("a", "a", "b") == 2 / 6
+
+
+def test_machine_is_one_line():
+    machine = timing.machine()
+    assert "cores" in machine and "TensorFlow 2." in machine and "\n" not in machine

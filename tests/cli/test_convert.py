@@ -1,19 +1,29 @@
-"""convert.py from the outside: what it takes, what it writes, what it refuses."""
+"""The verb convert: what it takes, what it writes, what it refuses."""
 
 import hashlib
 import json
 import os
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import convert
-from bnn_keras import deploy, files
-from bnn_keras.deploy.bundle import job
+from bnn_keras import cli, deploy, files
+from bnn_keras.runs.config import RunConfig
+from bnn_keras.settings.recipe import Recipe
 from tests.networks import binary_conv, network_around, tiny_melius
+
+ROOT = Path(__file__).parents[2]
+CONFIG = RunConfig(
+    model="meliusneta",
+    dataset="digits",
+    kind="digits",
+    image_size=32,
+    classes=10,
+    normalization="digits",
+    recipe=Recipe(epochs=1, batch_size=16, optimizer="adam", learning_rate=0.01),
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +37,14 @@ def run_folder(tmp_path_factory):
         model.save(folder / "best.keras")
         model.save(folder / "model.keras")
         model.save_weights(folder / "tiny.weights.h5")
-        config = {"model": "meliusneta", "dataset": "digits", "data_dir": None, "kind": "digits"}
-        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "config.json").write_text(CONFIG.to_json())
         (folder / "labels.txt").write_text("".join(f"{i}\n" for i in range(10)))
         os.utime(folder / "best.keras", (1e9 - age, 1e9 - age))
     return runs / "tiny-digits"
 
 
 def main(*arguments):
-    return convert.main(["convert.py", *map(str, arguments)])
+    return cli.run(["convert", *map(str, arguments)])
 
 
 def test_the_newest_run_is_converted_into_its_folder(run_folder, monkeypatch, capsys):
@@ -70,6 +79,17 @@ def test_the_last_weights_on_demand(run_folder, capsys):
     assert "model.keras" in capsys.readouterr().out
 
 
+def test_weights_alone_belong_to_the_network_of_their_folder(run_folder, tmp_path, capsys):
+    weights = run_folder / "tiny.weights.h5"
+    assert main(weights, "--images=2", f"--output={tmp_path / 'm.tflite'}") == 0
+    assert str(weights) in capsys.readouterr().out
+    lonely = shutil.copy(weights, tmp_path)
+    assert main(lonely) == 2
+    assert (
+        "holds weights alone, and no .keras file beside it says of which network" in capsys.readouterr().err
+    )
+
+
 def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     weights = f"--weights={run_folder / 'tiny.weights.h5'}"
@@ -82,7 +102,7 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
     ("arguments", "message"),
     [
         (["no/such/run"], "No such file or folder: no/such/run"),
-        (["setup.cfg"], "valid are a run folder and a .keras file"),
+        (["setup.cfg"], "valid: a run folder, a .keras, a .weights.h5 or a .tflite file"),
         (["RUN", "another"], "Unexpected argument 'another'"),
         (["RUN", "--model=meliusnet22"], "--model and --weights together"),
         (["--model=meliusnet22"], "--model and --weights together"),
@@ -94,19 +114,22 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         ),
         (["--model=meliusneta", "--weights=RUN", "--set=depth"], "--set takes NAME=VALUE. Received: 'depth'"),
         (["--model=meliusneta", "--weights=RUN", "--image_size=16"], "from 32 x 32 pixels up"),
-        (["--model=meliusneta", "--weights=RUN", "--classes=0"], "number of classes"),
+        (
+            ["--model=meliusneta", "--weights=RUN", "--classes=0"],
+            "--classes=0: it must be a whole number from 1 up",
+        ),
         (["RUN", "--output=model.bin"], "ends in .tflite. Received: model.bin"),
         (["RUN", "--output=/proc/model.tflite"], "Cannot write /proc/model."),
         (["RUN", "--output=setup.cfg/model.tflite"], "Cannot write setup.cfg/model.tflite"),
-        (["RUN", "--checkpoint=worst"], "worst"),
-        (["RUN", "--images=0"], "images"),
+        (["RUN", "--checkpoint=worst"], "--checkpoint=worst: it must be one of best, last"),
+        (["RUN", "--images=0"], "--images=0: it must be a whole number from 1 up"),
         (["RUN", "--dataset=nonsense"], "nonsense"),
         (["RUN", "--dataset=cifar10", "--data_dir=/no/such/folder"], "cifar10"),
     ],
     ids=lambda item: " ".join(item) if isinstance(item, list) else "",
 )
 def test_mistakes_get_one_sentence_and_status_2(run_folder, arguments, message, capsys, monkeypatch):
-    monkeypatch.chdir(Path(convert.__file__).parent)
+    monkeypatch.chdir(ROOT)
     before = sorted(run_folder.iterdir())
     monkeypatch.setattr(deploy, "convert", quick)
     assert main(*(a.replace("RUN", str(run_folder)) for a in arguments)) == 2
@@ -124,7 +147,7 @@ def quick(model, images, labels=None):
 def test_no_run_at_all(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main() == 2
-    assert "No run to convert in" in capsys.readouterr().err
+    assert "There is no run in" in capsys.readouterr().err
 
 
 def test_a_refused_model_leaves_the_old_file(tmp_path, capsys):
@@ -154,12 +177,6 @@ def test_a_full_disk_leaves_nothing(run_folder, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_bug_of_ours_shows_its_trace(run_folder, monkeypatch, capsys):
-    monkeypatch.setattr(job, "write", lambda *_: {}["a bug"])
-    assert main(run_folder, "--images=1") == 1
-    assert "Traceback" in capsys.readouterr().err
-
-
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     (tmp_path / "file.txt").write_text("old")
 
@@ -171,10 +188,3 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     with pytest.raises(RuntimeError):
         interrupted()
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file.txt", "old")]
-
-
-def test_from_the_shell_without_a_trace(tmp_path):
-    door = Path(convert.__file__)
-    done = subprocess.run([sys.executable, door, "none.keras"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2 and "error: No such file or folder: none.keras" in done.stderr
-    assert "Traceback" not in done.stderr

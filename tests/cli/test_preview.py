@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bnn_keras.cli import preview as door
+from bnn_keras import cli
 from bnn_keras.data import preview
 from bnn_keras.settings.augmentation import Augmentation
 
@@ -34,7 +34,7 @@ def drawn(monkeypatch):
 def test_the_flags_decide_what_is_drawn(drawn, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
     flags = ["--image_size=16", "--images=3", "--epochs=2", "--seed=5", "--mixup=1", f"--output={sheet}"]
-    assert door.main(["data", "preview", *flags]) == 0
+    assert cli.run(["preview", *flags]) == 0
     assert capsys.readouterr().out == f"{sheet}\n"
     ((dataset, images, epochs, seed),) = drawn
     assert (dataset.name, dataset.image_size, images, epochs, seed) == ("digits", 16, 3, 2, 5)
@@ -46,29 +46,28 @@ def test_the_flags_decide_what_is_drawn(drawn, tmp_path, capsys):
 def test_flags_change_the_augmentation_of_a_recipe(drawn, tmp_path, capsys):
     (tmp_path / "own.toml").write_text(RECIPE)
     flags = [f"--recipe={tmp_path}/own.toml", "--flip", f"--output={tmp_path}/a.png"]
-    for verb in ("preview", "operations"):
-        assert door.main(["data", verb, *flags]) == 0
+    for words in ([], ["operations"]):
+        assert cli.run(["preview", *words, *flags]) == 0
     assert drawn[0][0].augmentation == Augmentation(rand_augment="rand-m3-inc1-n1", flip=True)
     assert drawn[1][1]  # the operations grow with the magnitude, as the recipe's do
-    assert door.main(["data", "preview", "--recipe=none_such"]) == 2
+    assert cli.run(["--recipe=none_such"]) == 2
     assert "none_such" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Unknown verb ''; valid: preview, operations"),
-        (["show"], "Unknown verb 'show'"),
-        (["preview", "twice"], "Unexpected argument 'twice'"),
-        (["preview", "--output=a.jpg"], "must end in .png or .pdf or .svg. Received: 'a.jpg'"),
-        (["preview", "--dataset=none_such"], "Unknown data set 'none_such'"),
-        (["preview", "--images=0"], "images"),
-        (["preview", "--crop_area=0.5,0.2"], "in ascending order"),
-        (["preview", "--output=FOLDER/file/a.png"], "Cannot write"),
+        (["show"], "Unknown picture 'show'; valid: operations"),
+        (["operations", "twice"], "Unexpected argument 'twice'"),
+        (["--output=a.jpg"], "must end in .png or .pdf or .svg. Received: 'a.jpg'"),
+        (["--dataset=none_such"], "Unknown data set 'none_such'"),
+        (["--images=0"], "images"),
+        (["--crop_area=0.5,0.2"], "in ascending order"),
+        (["--output=FOLDER/file/a.png"], "Cannot write"),
     ],
 )
 def test_mistakes(arguments, message, drawn, tmp_path, capsys):
     (tmp_path / "file").touch()
     arguments = [argument.replace("FOLDER", str(tmp_path)) for argument in arguments]
-    assert door.main(["data", *arguments, f"--data_dir={tmp_path}"]) == 2
+    assert cli.run(["preview", *arguments, f"--data_dir={tmp_path}"]) == 2
     assert message in capsys.readouterr().err

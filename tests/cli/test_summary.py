@@ -1,4 +1,4 @@
-"""python -m bnn_keras summary: the table, the totals, and what it refuses."""
+"""bnn summary: the table, the totals, and what it refuses."""
 
 import csv
 import io
@@ -8,19 +8,14 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from bnn_keras import accounting
+from bnn_keras import accounting, cli
 from bnn_keras.cli import summary
-
-DEFAULTS = ["--nojson", "--nocsv", "--nodense", "--binary"]
 
 
 @pytest.fixture
-def ask(capsys, monkeypatch):
+def ask(capsys):
     def run(*arguments):
-        # Flags keep their values between calls in one process.
-        for flag in ("image_size", "classes", "stem"):
-            monkeypatch.setitem(summary.FLAGS[flag].__dict__, "_value", None)
-        status = summary.main(["summary", *DEFAULTS, *arguments])
+        status = cli.run(["summary", *arguments])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -81,7 +76,7 @@ def test_the_notes_are_printed_and_a_saved_model_needs_no_zoo(ask, tmp_path):
         ((file,), "give input_shape="),
         ((file, "--classes=4"), "--classes is for networks of the zoo"),
         ((file, "--stem=grouped"), "--stem is for networks of the zoo"),
-        ((file, "--nobinary"), "--nobinary is for networks of the zoo"),
+        ((file, "--nobinary"), "--binary is for networks of the zoo"),
     ):
         status, out, error = ask(*arguments)
         assert (status, out) == (2, "") and message in error
@@ -90,14 +85,15 @@ def test_the_notes_are_printed_and_a_saved_model_needs_no_zoo(ask, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Name a model: one of the zoo, a .keras file or a run folder. Received: none."),
+        ((), "Name a model: one of the zoo, or one of its files. Received: none."),
         (("lenet",), "No network of the zoo and no file is called 'lenet'; the zoo has: binarydensenet28"),
         (("resnete18", "resnete34"), "Unexpected argument 'resnete34'"),
         (("resnete18", "--json", "--csv"), "--json and --csv are two formats"),
         (("resnete18", "--image_size=8"), "takes images from 32 x 32 pixels up"),
-        (("resnete18", "--image_size=0"), "takes images from 32 x 32 pixels up"),
-        (("resnete18", "--classes=0"), "number of classes of resnete18 must be"),
+        (("resnete18", "--image_size=0"), "--image_size=0: it must be a whole number from 1 up"),
+        (("resnete18", "--classes=0"), "--classes=0: it must be a whole number from 1 up"),
         (("resnete18", "--stem=no"), "stem of resnete18 must be one of grouped"),
+        (("resnete18", "--set=stem=no"), "stem of resnete18 must be one of grouped"),
         (("mobilenetv1_050", "--stem=grouped"), "Unknown setting of mobilenetv1_050 'stem'"),
     ],
     ids=str,

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn_keras import data
-from bnn_keras.cli import data_service
+from bnn_keras import cli, data
 from bnn_keras.data import service
 from bnn_keras.errors import UserError
 from tests import small_run
@@ -117,12 +116,12 @@ def test_a_service_whose_port_is_taken(capfd):
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()
-        assert data_service.main(["data_service", f"--port={taken.getsockname()[1]}"]) == 2
+        assert cli.run(["data-service", f"--port={taken.getsockname()[1]}"]) == 2
     assert "error: Cannot listen at port" in capfd.readouterr().err
 
 
 def test_servers_as_commands(tmp_path):
-    command = [sys.executable, "-m", "bnn_keras.cli.data_service"]
+    command = [sys.executable, "-m", "bnn_keras", "data-service"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as dispatcher:
         address = dispatcher.stdout.readline().split()[-1]
         with subprocess.Popen(

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from bnn_keras import data, weights
+from bnn_keras import cli, data, weights
 from bnn_keras.distillation import applications, sources
 from bnn_keras.distillation.teacher import Teacher, in_precision, to_logits
 from bnn_keras.errors import UserError
@@ -328,11 +328,9 @@ def test_teachers_that_are_refused(tmp_path):
 
 
 def test_a_teacher_of_other_classes_ends_the_command_before_training(tmp_path, capsys):
-    import train
-
     teacher = save(tiny(4), tmp_path / "t.keras")
-    words = ["train.py", "--model=mobilenetv1_050", f"--teacher={teacher}", f"--output_dir={tmp_path}/run"]
-    assert train.main([*words, "--train_examples=64"]) == 2
+    words = ["train", "--model=mobilenetv1_050", f"--teacher={teacher}", f"--output_dir={tmp_path}/run"]
+    assert cli.run([*words, "--train_examples=64"]) == 2
     shown = capsys.readouterr().err.strip().splitlines()[-1]
     assert shown.startswith("error: The teacher ") and "has 4 classes, digits has 10" in shown
     assert not (tmp_path / "run").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zoo
-from bnn_keras import accounting
+from bnn_keras import accounting, cli
 from bnn_keras.cli import tables
 from bnn_keras.errors import UserError
 from bnn_keras.papers import comparison, picture, published, text
@@ -20,7 +20,6 @@ RUNS = published.runs()["runs"]
 # Left to the large tests: the largest networks, and the other stem of those whose smaller sibling has it.
 LARGE = ("meliusnet42-grouped", "meliusnet59-grouped", "meliusnet29-conv7x7", "binarydensenet37-conv7x7")
 # Flags keep their values between calls in one process.
-DEFAULTS = ["--format=text", "--only=", "--output=", "--picture="]
 CHEAP = {"resnete18", "mobilenetv1_050", "meliusnet22"}
 
 
@@ -226,11 +225,11 @@ def quick(monkeypatch):
 
 def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_path):
     for form, start in (("text", "The column"), ("markdown", "# Published"), ("json", "{")):
-        assert tables.main(["tables", *DEFAULTS, "--only=MeliusNet, Table 4", f"--format={form}"]) == 0
+        assert cli.run(["tables", "--only=MeliusNet, Table 4", f"--format={form}"]) == 0
         printed = capsys.readouterr().out
         assert printed.startswith(start) and "GroupNet34" in printed and "XNOR-Net" not in printed
     page, png = tmp_path / "page.txt", tmp_path / "picture.png"
-    assert tables.main(["tables", *DEFAULTS, f"--output={page}", f"--picture={png}"]) == 0
+    assert cli.run(["tables", f"--output={page}", f"--picture={png}"]) == 0
     assert "XNOR-Net" in page.read_text() and not capsys.readouterr().out
     assert png.read_bytes().startswith(b"\x89PNG")
 
@@ -238,7 +237,7 @@ def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format=html"], "Unknown format 'html'; valid: text, markdown, json"),
+        (["--format=html"], "flag --format=html: it must be one of text, markdown, json"),
         (["--only=Table 9"], "Unknown table 'Table 9'; valid: BNext, Table 1"),
         (["extra"], "Unexpected argument 'extra'"),
         (["--only=Runs", "--output=/proc/no/page.md"], "Cannot write /proc/no/page.md"),
@@ -246,7 +245,7 @@ def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_pat
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_mistakes(quick, capsys, arguments, message):
-    assert tables.main(["tables", *DEFAULTS, *arguments]) == 2
+    assert cli.run(["tables", *arguments]) == 2
     error = capsys.readouterr().err
     assert re.search(re.escape(message), error) and "Traceback" not in error
 

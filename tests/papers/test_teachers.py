@@ -5,6 +5,7 @@ import json
 import pytest
 import tensorflow as tf
 
+from bnn_keras import cli
 from bnn_keras.cli import teachers
 from bnn_keras.papers import recommendation
 from bnn_keras.papers import teachers as published
@@ -27,7 +28,7 @@ COUNTED = {
 
 
 def run(capsys, *words):
-    assert teachers.main(["teachers", *words]) == 0
+    assert cli.run(["teachers", *words]) == 0
     return capsys.readouterr().out
 
 
@@ -117,13 +118,13 @@ def test_a_recommendation_is_made_for_a_network_of_the_zoo(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--format=xml"], "Unknown format 'xml'; valid: text, markdown, json"),
+        (["--format=xml"], "flag --format=xml: it must be one of text, markdown, json"),
         (["--student=resnet"], "Unknown student 'resnet'; valid: "),
         (["--student=meliusneta", "runs/a"], "Unexpected argument 'runs/a'"),
         (["runs/none"], "No such file or folder: runs/none"),
     ],
 )
 def test_what_is_refused(words, sentence, counted, capsys):
-    assert teachers.main(["teachers", *words]) == 2
+    assert cli.run(["teachers", *words]) == 2
     shown = capsys.readouterr().err
     assert sentence in shown and shown.startswith("error: ") and len(shown.splitlines()) == 1

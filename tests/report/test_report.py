@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnn_keras import accounting, data, report
-from bnn_keras.cli import report as door
+from bnn_keras import accounting, cli, data, report
 from bnn_keras.nn import layers
 from bnn_keras.papers import published
 from bnn_keras.report import charts, curves, flip_charts, page, samples
@@ -342,13 +341,13 @@ def test_tensorboard_shows_scalars_and_flips(tmp_path):
 
 
 def main(*words):
-    return door.main(["report", *map(str, words)])
+    return cli.run(["report", *map(str, words)])
 
 
 def test_the_door_writes_the_page_of_a_run_that_goes_on(written, tmp_path, capsys, monkeypatch):
     folder, asked = copy(written, tmp_path / "going"), []
     folder.finished.unlink()
-    monkeypatch.setattr(door.report, "write", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(report, "write", lambda *arguments: asked.append(arguments))
     assert main("page", folder.path) == 0
     assert capsys.readouterr().out.strip() == str(folder.report)
     (of, sentence, dataset) = asked.pop()
@@ -396,7 +395,7 @@ def refused(capsys, *words):
 def test_what_the_door_refuses(written, tmp_path, capsys):
     assert "Unknown report 'pages'; valid: page, flips" in refused(capsys, "pages")
     assert "Unknown report ''" in refused(capsys)
-    assert "Give a run folder behind 'page'. Received: none" in refused(capsys, "page")
+    assert "Give a run folder after 'page'. Received: none" in refused(capsys, "page")
     assert "Unexpected argument" in refused(capsys, "page", written.path, written.path)
     assert "Give --output" in refused(capsys, "flips", written.path)
     output = f"--output={tmp_path / 'x.png'}"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import train
+from bnn_keras import cli
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.rand_augment import RandAugment
@@ -58,7 +58,7 @@ def test_wrong_values_are_refused_before_the_data_are_opened(key, value, sentenc
     flag = ",".join(map(str, value)) if isinstance(value, tuple) else value
     # The folder of images does not exist: a command that looks for it says so.
     for given in (f"--recipe={tmp_path}/own.toml", f"--{key}={flag}"):
-        assert train.main(["train", f"--dataset=folder:{tmp_path}/none", given]) == 2
+        assert cli.run(["train", f"--dataset=folder:{tmp_path}/none", given]) == 2
         assert sentence in capsys.readouterr().err
 
 

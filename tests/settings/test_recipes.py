@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 
 import zoo
 from bnn_keras import data, training
+from bnn_keras.cli import flags, train
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers, quantizers
-from bnn_keras.runs import trained as inference
-from bnn_keras.settings import recipe
+from bnn_keras.runs import trained
 from bnn_keras.settings.recipe import KINDS, Recipe
 from bnn_keras.settings.recipe_file import read_recipe
 from bnn_keras.training import objective, optimizers
@@ -318,10 +317,8 @@ WITH = {
 
 
 def resolved(default, *arguments):
-    values = flags.FlagValues()
-    recipe.define_flags(values)
-    values(["program", *arguments])
-    return recipe.resolve(values, default)
+    values, _ = flags.parse(train.FLAGS, arguments)
+    return train.recipe_of(values, default)
 
 
 def as_flag(key, value):
@@ -371,17 +368,14 @@ def test_scale_lr():
     ],
 )
 def test_flags_that_cannot_be(flag, sentence):
-    with pytest.raises(flags.Error, match=re.escape(sentence)):
+    with pytest.raises(UserError, match=re.escape(sentence)):
         resolved(RECIPE, flag)
 
 
 def test_every_flag_is_one_line_of_help():
-    values = flags.FlagValues()
-    recipe.define_flags(values)
-    assert set(values) >= set(KINDS)
-    for name in values:
-        switch = "[no]" if values[name].boolean else ""
-        assert values[name].help and len(f"  --{switch}{name}: {values[name].help}") <= 80, name
+    known = {flag.name: flag for flag in train.FLAGS}
+    for name in KINDS:
+        assert known[name].meaning and len(f"  {known[name].typed}: {known[name].meaning}") <= 80, name
 
 
 def test_lines_say_what_matters_and_nothing_else():
@@ -443,8 +437,9 @@ def test_the_progressive_test_network_is_progressive():
 
 def test_a_trained_network_is_evaluated_with_its_recipes_images(shared):
     config = dataclasses.asdict(recipes.load("bnext"))
-    trained_on = {"dataset": "imagenet2012", "data_dir": str(shared / "tfds"), "recipe": config}
-    network = inference.Classifier(Path("best.keras"), print, (224, 224, 3), 1000, None, trained_on)
+    trained_on = trained.TrainingData("imagenet2012", str(shared / "tfds"), "photographs", config)
+    path = Path("best.keras")
+    network = trained.TrainedNetwork(path, print, (224, 224, 3), 1000, trained_on=trained_on)
     own = data.open("imagenet2012", shared / "tfds", augmentation=recipes.load("bnext").augmentation)
     standard = data.open("imagenet2012", shared / "tfds")
     taken, expected, other = (

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnn_keras import runs
-from bnn_keras.cli import launch
+from bnn_keras import cli, runs
 from bnn_keras.errors import UserError
 from bnn_keras.training import distribution
 from tests import small_run
@@ -105,7 +104,7 @@ def train_together(folder, *options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("TMPDIR", str(temporary))
-        assert launch.main(command) == 0
+        assert cli.run(command) == 0
     assert not list(temporary.glob("bnn_keras*"))
     return runs.RunFolder(folder)
 
@@ -146,7 +145,7 @@ def test_two_devices_of_one_process_train_as_one(tmp_path, alone):
 def test_two_workers_follow_the_loss_curve_of_one(tmp_path):
     """They are no further from one with the same seed than another seed is."""
     settings = "--model=meliusnet22", "--train_examples=512", "--epochs=4"
-    two = launch.main(["launch", "--workers=2", "--", str(ROOT / "train.py"), *settings, "--sync_batch_norm",
+    two = cli.run(["launch", "--workers=2", "--", str(ROOT / "train.py"), *settings, "--sync_batch_norm",
                        f"--output_dir={tmp_path}/two"])  # fmt: skip
     assert two == 0
     train = [sys.executable, str(ROOT / "train.py"), *settings, f"--output_dir={tmp_path}/one", "--seeds=2"]

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import train
-from bnn_keras import data, training
+from bnn_keras import cli, data, training
 from bnn_keras.errors import UserError
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.recipe import Recipe
@@ -127,6 +126,6 @@ def test_each_seed_is_what_it_would_be_alone_and_a_stopped_one_is_resumed(tmp_pa
 def test_the_flag(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(seeds, "run", lambda *arguments: calls.append(arguments))
-    assert train.main(["train.py", "--seeds=3", "--seed=4", f"--output_dir={tmp_path}"]) == 0
+    assert cli.run(["train", "--seeds=3", "--seed=4", f"--output_dir={tmp_path}"]) == 0
     ((_, first, count, folder, writes),) = calls
     assert (first, count, str(folder), writes) == (4, 3, str(tmp_path), True)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import convert
 import zoo
-from bnn_keras import weights
+from bnn_keras import cli, weights
 from bnn_keras.errors import UserError
 from bnn_keras.nn import quantizers
 from bnn_keras.weights import loading, torch_file, torch_names
@@ -231,7 +230,7 @@ def test_convert_reads_a_checkpoint(torch, model, tmp_path, capsys):
         "--image_size=64",
         f"--output={output}",
     ]
-    assert convert.main(["convert", *arguments, f"--set=widths={WIDTHS}", "--images=2"]) == 0
+    assert cli.run(["convert", *arguments, f"--set=widths={WIDTHS}", "--images=2"]) == 0
     assert "8 of 8 binary layers are LceBconv2d" in capsys.readouterr().out
-    assert convert.main(["convert", *arguments]) == 2
+    assert cli.run(["convert", *arguments]) == 2
     assert "looks like a BNext of other widths" in capsys.readouterr().err

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import convert
 import zoo
-from bnn_keras import accounting, deploy
+from bnn_keras import accounting, cli, deploy
 from bnn_keras.deploy.conversion import hardening, orientation
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers, normalization, quantizers
-from bnn_keras.runs import trained as inference
+from bnn_keras.runs import trained
+from bnn_keras.settings.orientation import ORIENTATIONS
 from tests.networks import images, randomise
 from zoo import bnext
 
@@ -219,12 +219,10 @@ def test_upside_down_takes_the_turned_image():
 
 def test_convert_with_either_orientation(tmp_path, capsys):
     small(32, widths=FEWER).save(tmp_path / "m.keras")
-    for value in orientation.ORIENTATIONS:
+    for value in ORIENTATIONS:
         output = tmp_path / f"{value}.tflite"
         assert (
-            convert.main(
-                ["convert", str(tmp_path / "m.keras"), f"--output={output}", f"--orientation={value}"]
-            )
+            cli.run(["convert", str(tmp_path / "m.keras"), f"--output={output}", f"--orientation={value}"])
             == 0
         )
         manifest = json.loads(output.with_suffix(".json").read_text())
@@ -233,7 +231,7 @@ def test_convert_with_either_orientation(tmp_path, capsys):
     x = images(1, 32)
     upright, turned = (
         deploy.run((tmp_path / f"{value}.tflite").read_bytes(), pixels)
-        for value, pixels in zip(orientation.ORIENTATIONS, (x, x[:, ::-1, ::-1]), strict=True)
+        for value, pixels in zip(ORIENTATIONS, (x, x[:, ::-1, ::-1]), strict=True)
     )
     np.testing.assert_array_equal(upright, turned)
     assert "hard sign: " in capsys.readouterr().out
@@ -243,7 +241,7 @@ def test_networks_that_do_not_turn_their_image_have_one_orientation(tmp_path, ca
     randomise(zoo.build("meliusneta", (64, 64, 3), 4, blocks=(1, 1, 1, 1), channels=(32, 32, 32))).save(
         tmp_path / "m.keras"
     )
-    assert convert.main(["convert", str(tmp_path / "m.keras"), "--orientation=upside_down"]) == 2
+    assert cli.run(["convert", str(tmp_path / "m.keras"), "--orientation=upside_down"]) == 2
     assert "meliusneta does not turn its image" in capsys.readouterr().err
 
 
@@ -252,12 +250,11 @@ def test_a_file_for_turned_images_is_read_as_one(tmp_path):
     model.save(tmp_path / "m.keras")
     output = tmp_path / "m.tflite"
     assert (
-        convert.main(["c", str(tmp_path / "m.keras"), f"--output={output}", "--orientation=upside_down"]) == 0
+        cli.run(["convert", str(tmp_path / "m.keras"), f"--output={output}", "--orientation=upside_down"])
+        == 0
     )
     wanted = hardening.harden(model)(x).numpy()
-    np.testing.assert_allclose(
-        inference.read(output).logits(x), wanted, rtol=1e-3, atol=1e-2 * np.ptp(wanted)
-    )
+    np.testing.assert_allclose(trained.load(output).logits(x), wanted, rtol=1e-3, atol=1e-2 * np.ptp(wanted))
 
 
 @pytest.mark.parametrize(

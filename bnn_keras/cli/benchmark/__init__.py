@@ -1,1 +1,9 @@
-"""What takes how long here, each beside a yardstick: python -m bnn_keras benchmark VERB."""
+"""Measure how long something takes, beside its alternatives.
+
+bnn benchmark VERB [flags]
+
+What is compared takes turns, so that a busy machine slows all of it alike; the A/A ratio is the first one
+over itself.
+"""
+
+VERBS = ("data", "convert", "step", "train", "flips", "distill")

@@ -1,33 +1,37 @@
-"""Time of a conversion without verification, beside `lce.convert_keras_model`."""
+"""Time a conversion without its verification, beside `lce.convert_keras_model`.
 
-from collections.abc import Sequence
+bnn benchmark convert [flags]
+"""
 
-import larq_compute_engine as lce
-import numpy as np
-import tensorflow as tf
-from absl import flags
+from typing import TYPE_CHECKING
 
-from bnn_keras import deploy
-from bnn_keras.cli import command as cli
+from absl.flags import FlagValues
+
+from bnn_keras.cli import flags
 from bnn_keras.cli.benchmark import timing
-from zoo import registry
+from bnn_keras.cli.flags import COUNT, Flag
+from bnn_keras.settings.kinds import Text
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 THEIRS, OURS = "lce.convert_keras_model", "bnn_keras.deploy.to_flatbuffer"
+FLAGS = [
+    Flag("model", Text("a name of the zoo"), "network", "meliusnet59"),
+    Flag("image_size", COUNT, "edge in pixels", 224),
+    Flag("repeats", COUNT, "conversions of each, in turns", 3),
+]
 
 
-def flag_values() -> flags.FlagValues:
-    """The flags, with their defaults."""
-    values = flags.FlagValues()
-    flags.DEFINE_string("model", "meliusnet59", "Network of the zoo.", flag_values=values)
-    flags.DEFINE_integer("image_size", 224, "Edge in pixels.", flag_values=values)
-    flags.DEFINE_integer("repeats", 3, "Conversions of each, in turns.", flag_values=values, lower_bound=1)
-    return values
-
-
-def compare(values: flags.FlagValues, positional: list[str]) -> None:
+def run(values: FlagValues, positional: list[str]) -> None:
     """Convert with both in turns and print the medians."""
-    cli.no_more(positional)
-    model = registry.build(values.model, (values.image_size, values.image_size, 3))
+    import larq_compute_engine as lce
+
+    import zoo
+    from bnn_keras import deploy
+
+    flags.no_more(positional)
+    model = zoo.build(values.model, (values.image_size, values.image_size, 3))
     randomise_statistics(model)
     contestants = {THEIRS: lambda: lce.convert_keras_model(model), OURS: lambda: deploy.to_flatbuffer(model)}
     times = timing.interleaved(contestants, values.repeats)
@@ -38,8 +42,11 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
     print(timing.machine())
 
 
-def randomise_statistics(model: tf.keras.Model, seed: int = 0) -> None:
-    """Give every BatchNorm statistics as after training: zero shifts would vanish in conversion."""
+def randomise_statistics(model: "tf.keras.Model", seed: int = 0) -> None:
+    """Give every BatchNorm statistics as after training; shifts of zero would vanish in the conversion."""
+    import numpy as np
+    import tensorflow as tf
+
     random = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
@@ -47,8 +54,3 @@ def randomise_statistics(model: tf.keras.Model, seed: int = 0) -> None:
             layer.moving_variance.assign(random.uniform(0.5, 1.5, layer.moving_variance.shape))
             if layer.center:
                 layer.beta.assign(random.normal(0, 0.3, layer.beta.shape))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The door."""
-    return cli.run(compare, flag_values(), __doc__, argv)

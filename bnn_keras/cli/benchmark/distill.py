@@ -1,35 +1,32 @@
-"""Time of a training step with a teacher, beside the student's own step and the teacher's forward pass.
+"""Time a training step with a teacher, beside the student's own step and the teacher's forward pass.
 
-python -m bnn_keras benchmark distill --model=meliusnet22 --teacher=resnet18
+bnn benchmark distill --model=meliusnet22 --teacher=resnet18
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
-from absl import flags
+from absl.flags import FlagValues
 
-from bnn_keras.cli import command as cli
+from bnn_keras.cli import flags
 from bnn_keras.cli.benchmark import timing
-from bnn_keras.cli.benchmark.step import CLASSES, noise, training_step
-from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, read_answers
-from bnn_keras.distillation.teacher import Teacher
-from bnn_keras.distillation.trainer import Distilled, Objective
-from zoo import registry
+from bnn_keras.cli.flags import Flag
+from bnn_keras.settings.kinds import Text
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 ALONE, ASKED, TAUGHT, CACHED = "student's step", "teacher's forward pass", "taught", "taught from a cache"
 LIMIT = 1.05
+FLAGS = [
+    *timing.step_flags("meliusnet22"),
+    Flag("teacher", Text("a name of the zoo"), "teacher, with random weights", "resnet18"),
+]
 
 
-def flag_values() -> flags.FlagValues:
-    """The flags, with their defaults."""
-    values = timing.step_flags("meliusnet22")
-    flags.DEFINE_string("teacher", "resnet18", "teacher, of the zoo, with random weights", flag_values=values)
-    return values
-
-
-def compare(values: flags.FlagValues, positional: list[str]) -> None:
+def run(values: FlagValues, positional: list[str]) -> None:
     """Train in turns on the same batch and print the medians."""
-    cli.no_more(positional)
+    flags.no_more(positional)
     contestants = _contestants(values)
     times = timing.interleaved(contestants, values.repeats, timing.WARM_UP)
     whole = times.ratio(TAUGHT, ALONE, ASKED)
@@ -45,26 +42,29 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
     print(timing.machine())
 
 
-def _contestants(values) -> dict[str, Callable[[], object]]:
+def _contestants(values: FlagValues) -> dict[str, Callable[[], object]]:
+    import tensorflow as tf
+
+    import zoo
+    from bnn_keras.cli.benchmark.steps import CLASSES, noise, training_step
+    from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE, Panel, read_answers
+    from bnn_keras.distillation.teacher import Teacher
+    from bnn_keras.distillation.trainer import Distilled, Objective
+
     shape = (values.image_size, values.image_size, 3)
     images, labels = noise(shape, values.batch_size)
-    network = registry.build(values.teacher, shape, CLASSES)
+    network = zoo.build(values.teacher, shape, CLASSES)
     network.trainable = False
     teacher = Teacher(values.teacher, network)
-    said = {IMAGE: images, KNOWLEDGE: tf.stack([teacher(images)[0]], axis=1)}
+    cached = {IMAGE: images, KNOWLEDGE: tf.stack([teacher(images)[0]], axis=1)}
 
-    def student() -> tf.keras.Model:
-        return registry.build(values.model, shape, CLASSES)
+    def student() -> "tf.keras.Model":
+        return zoo.build(values.model, shape, CLASSES)
 
     ask = tf.function(lambda: teacher(images)[0])
     return {
         ALONE: training_step(student(), images, labels),
         ASKED: lambda: ask().numpy(),
         TAUGHT: training_step(Distilled(student(), Panel(teacher), Objective(), 1), images, labels),
-        CACHED: training_step(Distilled(student(), read_answers, Objective(), 1), said, labels),
+        CACHED: training_step(Distilled(student(), read_answers, Objective(), 1), cached, labels),
     }
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The door."""
-    return cli.run(compare, flag_values(), __doc__, argv)

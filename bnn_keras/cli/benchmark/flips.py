@@ -1,29 +1,32 @@
-"""Time of a training step with the flips of binary weights counted, beside the same step without."""
+"""Time a training step with the flips of binary weights counted, beside the same step without.
 
-from collections.abc import Sequence
+bnn benchmark flips [flags]
+"""
 
-from absl import flags
+from absl.flags import FlagValues
 
-from bnn_keras.cli import command as cli
+from bnn_keras.cli import flags
 from bnn_keras.cli.benchmark import timing
-from bnn_keras.cli.benchmark.step import CLASSES, noise, training_step
-from bnn_keras.training.flips import FlipCounter
-from zoo import registry
 
 WITHOUT, WITH = "without", "with flips counted"
-# An epoch of ImageNet in batches of 32: counts of 16 bits, the most that a usual training needs.
+# An epoch of ImageNet in batches of 32, whose counts take 16 bits, as those of most trainings do at most.
 STEPS_PER_EPOCH = 40_000
+FLAGS = timing.step_flags("meliusnet22")
 
 
-def compare(values: flags.FlagValues, positional: list[str]) -> None:
+def run(values: FlagValues, positional: list[str]) -> None:
     """Train one network with and without counting in turns and print the medians."""
-    cli.no_more(positional)
+    import zoo
+    from bnn_keras.cli.benchmark.steps import CLASSES, noise, training_step
+    from bnn_keras.training.flips import FlipCounter
+
+    flags.no_more(positional)
     shape = (values.image_size, values.image_size, 3)
-    model = registry.build(values.model, shape, CLASSES)
+    model = zoo.build(values.model, shape, CLASSES)
     step = training_step(model, *noise(shape, values.batch_size))
     counter = FlipCounter(model, STEPS_PER_EPOCH)
 
-    def step_and_count():
+    def step_and_count() -> None:
         step()
         counter.update()
 
@@ -34,8 +37,3 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
         f"{values.repeats} of each, interleaved; medians"
     )
     timing.print_ratios(times)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The door."""
-    return cli.run(compare, timing.step_flags("meliusnet22"), __doc__, argv)

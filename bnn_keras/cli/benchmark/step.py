@@ -1,32 +1,34 @@
-"""Time of a training step of MeliusNet-22, beside larq-zoo's network in the same process."""
+"""Time a training step of MeliusNet-22, beside larq-zoo's network in the same process.
 
-from collections.abc import Callable, Sequence
+bnn benchmark step [flags]
+"""
 
-import numpy as np
-import tensorflow as tf
-from absl import flags
+from absl.flags import FlagValues
 
-from bnn_keras.cli import command as cli
+from bnn_keras.cli import flags
 from bnn_keras.cli.benchmark import timing
-from zoo import registry
 
 THEIRS, OURS = "larq-zoo", "bnn_keras"
-CLASSES = 10
+FLAGS = timing.step_flags()
 
 
-def compare(values: flags.FlagValues, positional: list[str]) -> None:
+def run(values: FlagValues, positional: list[str]) -> None:
     """Train both in turns on the same batch and print the medians."""
+    import tensorflow as tf
     from larq_zoo.literature import MeliusNet22
 
-    cli.no_more(positional)
+    import zoo
+    from bnn_keras.cli.benchmark.steps import CLASSES, noise, training_step
+
+    flags.no_more(positional)
     shape = (values.image_size, values.image_size, 3)
     batch = noise(shape, values.batch_size)
     theirs = MeliusNet22(input_shape=shape, weights=None, num_classes=CLASSES)
-    # Both to their logits, with the same optimizer and loss.
+    # Both end with their logits, and have the same optimizer and loss.
     theirs = tf.keras.Model(theirs.inputs, theirs.get_layer("head_dense").output)
     contestants = {
         THEIRS: training_step(theirs, *batch),
-        OURS: training_step(registry.build("meliusnet22", shape, CLASSES), *batch),
+        OURS: training_step(zoo.build("meliusnet22", shape, CLASSES), *batch),
     }
     times = timing.interleaved(contestants, values.repeats, timing.WARM_UP)
     print(
@@ -34,21 +36,3 @@ def compare(values: flags.FlagValues, positional: list[str]) -> None:
         f"{values.repeats} of each, interleaved; medians"
     )
     timing.print_ratios(times)
-
-
-def noise(shape: tuple[int, ...], batch_size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """A batch of images and labels."""
-    random = np.random.default_rng(0)
-    images = tf.constant(random.uniform(0, 255, (batch_size, *shape)), tf.float32)
-    return images, tf.constant(random.integers(0, CLASSES, batch_size))
-
-
-def training_step(model: tf.keras.Model, inputs, labels: tf.Tensor) -> Callable[[], object]:
-    """A step with Adam on one batch, as a function to be called again and again."""
-    model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return lambda: model.train_on_batch(inputs, labels)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The door."""
-    return cli.run(compare, timing.step_flags(), __doc__, argv)

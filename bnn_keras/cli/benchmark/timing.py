@@ -1,6 +1,7 @@
 """Interleaved timing: what is compared takes turns, so that a busy machine slows all of it alike."""
 
 import dataclasses
+import importlib.metadata
 import operator
 import os
 import platform
@@ -8,8 +9,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-import tensorflow as tf
-from absl import flags
+from bnn_keras.cli.flags import COUNT, Flag
+from bnn_keras.settings.kinds import Text
 
 WARM_UP = 3  # steps of a network; the first one traces
 
@@ -19,8 +20,8 @@ class Timing:
     """Seconds of every call.
 
     Args:
-        seconds: by name, the baseline first, one number a round.
-        again: of the baseline's second call in each round: the same against itself.
+        seconds: by name, the baseline first, one number for each round.
+        again: of the baseline's second call in each round.
     """
 
     seconds: Mapping[str, tuple[float, ...]]
@@ -36,17 +37,17 @@ class Timing:
         return statistics.median(self.seconds[name])
 
     def ratio(self, name: str, *parts: str) -> float:
-        """The median of its times over those of the same round: a machine's speed may change meanwhile.
+        """The median, over the rounds, of its time over that of others in the same round.
 
         Args:
             name: of a call.
-            parts: what it is compared with, one after the other; the baseline if none.
+            parts: the others, whose times are added; the baseline if none are given.
         """
         return self._ratio(self.seconds[name], parts or (self.baseline,))
 
     @property
     def aa_ratio(self) -> float:
-        """The baseline over itself: a difference that is not larger than this one's from 1 is none."""
+        """The baseline over itself. A ratio that is no further from 1 than this one shows no difference."""
         return self._ratio(self.again, (self.baseline,))
 
     def _ratio(self, seconds: tuple[float, ...], parts: tuple[str, ...]) -> float:
@@ -55,14 +56,14 @@ class Timing:
 
 
 def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 0) -> Timing:
-    """Call every function `repeats` times in turns; the first one is the baseline and is called twice a turn.
+    """Call every function `repeats` times in turns, and the first one, the baseline, twice as often.
 
-    The turn starts one place further each time, so that nobody always follows the same neighbour.
+    Each turn starts one place further, so that no function always follows the same other one.
 
     Args:
         functions: by name.
-        repeats: turns, at least 1.
-        warm_up: calls of each beforehand that are not counted.
+        repeats: number of turns, at least 1.
+        warm_up: calls of each beforehand, which are not counted.
     """
     for function in functions.values():
         for _ in range(warm_up):
@@ -78,22 +79,18 @@ def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, war
     return Timing({name: tuple(seconds[name]) for name in functions}, tuple(seconds[None]))
 
 
-def step_flags(model: str | None = None) -> flags.FlagValues:
+def step_flags(model: str | None = None) -> list[Flag]:
     """The flags of a benchmark of training steps.
 
     Args:
         model: default of --model; None for a benchmark of one network.
     """
-    values = flags.FlagValues()
-    if model is not None:
-        flags.DEFINE_string("model", model, "network of the zoo", flag_values=values)
-    for name, default, meaning in (
-        ("image_size", 64, "edge in pixels"),
-        ("batch_size", 32, "images a step"),
-        ("repeats", 200, "steps of each, in turns"),
-    ):
-        flags.DEFINE_integer(name, default, meaning, flag_values=values, lower_bound=1)
-    return values
+    sizes = [
+        Flag("image_size", COUNT, "edge in pixels", 64),
+        Flag("batch_size", COUNT, "images in a step", 32),
+        Flag("repeats", COUNT, "steps of each, in turns", 200),
+    ]
+    return sizes if model is None else [Flag("model", Text("a name of the zoo"), "network", model), *sizes]
 
 
 def print_ratios(times: Timing) -> None:
@@ -107,4 +104,5 @@ def print_ratios(times: Timing) -> None:
 def machine() -> str:
     """One line: where the numbers were measured."""
     processor = platform.processor() or platform.machine()
-    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, TensorFlow {tf.__version__}"
+    version = importlib.metadata.version("tensorflow")
+    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, TensorFlow {version}"

@@ -9,15 +9,14 @@ import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
-from bnn_keras import accounting, data, deploy, files, runs, weights
+from bnn_keras import accounting, data, deploy, files, runs
 from bnn_keras.deploy.conversion import orientation as orientations
 from bnn_keras.errors import UserError
-from bnn_keras.weights.model_file import BEST, LAST
+from bnn_keras.runs.trained import TrainedNetwork
+from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 
-RUNS = Path("runs")
 SAMPLES = "samples"  # scikit-learn's two photographs, cut into pieces: for models without a data set
 SAMPLE_IMAGES = 16
-CHECKPOINTS = {"best": BEST, "last": LAST}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Source:
     config: dict
     class_names: list[str]
     output: Path
-    orientation: str = orientations.UPRIGHT
+    orientation: str = UPRIGHT
 
     def turned(self) -> "Source":
         """The source for a file that takes its images upside down.
@@ -47,7 +46,7 @@ class Source:
             UserError: the model takes them upright only.
         """
         model = orientations.upside_down(self.model)
-        return dataclasses.replace(self, model=model, orientation=orientations.UPSIDE_DOWN)
+        return dataclasses.replace(self, model=model, orientation=UPSIDE_DOWN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,40 +68,17 @@ class Compared:
         return dataclasses.replace(self, images=self.images[:, ::-1, ::-1])
 
 
-def find(path: str | None, checkpoint: str = "best") -> Source:
-    """Read what a user named: a run folder, a .keras file, or nothing (the newest run).
+def source_of(network: TrainedNetwork) -> Source:
+    """The source for a trained network. Its file goes beside the weights, unless told otherwise.
 
     Raises:
-        UserError: there is no such model.
+        UserError: it is a .tflite file already.
     """
-    if path is None:
-        path = str(newest_run(RUNS))
-    file = weights.find_model(path, CHECKPOINTS[checkpoint])
-    folder = runs.RunFolder(file.parent)
-    model = weights.read_model(file)
-    if not folder.config.is_file():
-        return Source(model, file, {}, [], file.with_suffix(".tflite"))
-    return Source(
-        model,
-        file,
-        folder.read_config().to_dict(),
-        folder.class_names(),
-        file.with_name(f"{model.name}.tflite"),
-    )
-
-
-def newest_run(runs: Path) -> Path:
-    """The run folder whose best weights are the newest.
-
-    Raises:
-        UserError: no run has completed an epoch.
-    """
-    found = sorted(runs.glob(f"*/{BEST}"), key=lambda file: file.stat().st_mtime)
-    if not found:
-        raise UserError(
-            f"No run to convert in {runs.absolute()}: train one, or name a run folder or .keras file."
-        )
-    return found[-1].parent
+    model, path = network.keras_model, network.path
+    if network.config is None:
+        return Source(model, path, {}, [], path.with_suffix(".tflite"))
+    output = path.with_name(f"{model.name}.tflite")
+    return Source(model, path, network.config.to_dict(), list(network.class_names or ()), output)
 
 
 def images(source: Source, dataset: str | None, data_dir: str | None, limit: int) -> Compared:

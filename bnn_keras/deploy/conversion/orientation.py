@@ -8,9 +8,7 @@ import tensorflow as tf
 
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers
-from bnn_keras.runs.trained import UPRIGHT, UPSIDE_DOWN
-
-ORIENTATIONS = (UPRIGHT, UPSIDE_DOWN)
+from bnn_keras.settings.orientation import UPSIDE_DOWN
 
 
 def upside_down(model: tf.keras.Model) -> tf.keras.Model:

@@ -31,6 +31,15 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
 
     Raises:
         UserError: `flatbuffer` is no TFLite file, or no bound is known for a layer.
+
+    Example:
+        >>> import bnn_keras
+        >>> from bnn_keras import deploy
+        >>> network = bnn_keras.load("runs/small")
+        >>> images, _ = next(network.dataset().test(20).as_numpy_iterator())
+        >>> flatbuffer = deploy.to_flatbuffer(network.keras_model)
+        >>> bnn_keras.verify(network.keras_model, flatbuffer, images).problems
+        []
     """
     graph, file = read_graph(model), Flatbuffer(flatbuffer)
     exceptions = _exceptions(model.predict(images, batch_size=32, verbose=0), run(flatbuffer, images))

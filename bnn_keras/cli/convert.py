@@ -1,0 +1,88 @@
+"""Convert a trained network to TFLite for the Larq Compute Engine, and check the file.
+
+bnn convert                                the newest run under runs/
+bnn convert runs/meliusnet29-digits        a run folder
+bnn convert model.keras --output=m.tflite  a file
+bnn convert --model=meliusnet22 --weights=meliusnet22_weights.h5 \\
+    --set=stem_pool=2 --set=normalization=larq_zoo
+
+Nothing is written unless every binary convolution is binary in the file, every stage computes what
+the model computes, and the file stores what each layer needs and no more.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl.flags import FlagValues
+
+from bnn_keras.cli import flags
+from bnn_keras.cli.flags import COUNT, DATA_DIR, PATH, Flag
+from bnn_keras.cli.network import SET, parse_settings
+from bnn_keras.errors import UserError
+from bnn_keras.settings.kinds import Choice, Text
+from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
+
+if TYPE_CHECKING:
+    from bnn_keras.deploy.bundle.job import Source
+
+RUNS = Path("runs")
+FLAGS = [
+    Flag("output", PATH, "the .tflite; in the run folder if not given"),
+    flags.which_weights("checkpoint"),
+    Flag("model", Text("a name of the zoo"), "network that --weights belongs to"),
+    Flag("weights", PATH, "checkpoint of --model"),
+    SET,
+    Flag("image_size", COUNT, "edge in pixels of --model's images", 224),
+    Flag("classes", COUNT, "outputs of --model", 1000),
+    Flag(
+        "dataset",
+        Text("as in training, or samples"),
+        "images to compare on; the run's own data set if not given",
+    ),
+    DATA_DIR,
+    Flag("images", COUNT, "compare on no more images", 500),
+    Flag("orientation", Choice(ORIENTATIONS), "of the images that the file takes", UPRIGHT),
+]
+
+
+def run(values: FlagValues, positional: list[str]) -> None:
+    """Convert, check, and write the file and its manifest."""
+    from bnn_keras.deploy.bundle import job
+
+    flags.no_more(positional, most=1)
+    source = _source(values, positional)
+    compared = job.images(source, values.dataset, values.data_dir, values.images)
+    if values.orientation == UPSIDE_DOWN:
+        source, compared = source.turned(), compared.turned()
+    job.write(source, compared, values.output)
+
+
+def _source(values: FlagValues, positional: list[str]) -> "Source":
+    from bnn_keras.deploy.bundle import job
+    from bnn_keras.runs import trained
+
+    if values.model is None and values.weights is None:
+        path = positional[0] if positional else trained.newest_run(RUNS)
+        return job.source_of(trained.load(path, values.checkpoint))
+    if positional or values.model is None or values.weights is None:
+        raise UserError("Give one of a network's files alone, or --model and --weights together.")
+    return _source_of_zoo(values)
+
+
+def _source_of_zoo(values: FlagValues) -> "Source":
+    """A network of the zoo with the weights of any checkpoint."""
+    import zoo
+    from bnn_keras import weights
+    from bnn_keras.deploy.bundle import job
+    from bnn_keras.runs import trained
+    from zoo import registry
+
+    size = values.image_size
+    # As in training: small photographs have a stem of their own, and a checkpoint does not say so.
+    stem = weights.is_torch(Path(values.weights)) and registry.default_stem(values.model, "photographs", size)
+    settings = {**({"stem": stem} if stem else {}), **parse_settings(values.model, values.set)}
+    model = zoo.build(values.model, (size, size, 3), values.classes, **settings)
+    network = trained.load(values.weights, values.checkpoint, model)
+    config = {"model": values.model, "recipe": dataclasses.asdict(zoo.recipe(values.model))}
+    return job.Source(model, network.path, config, [], Path(f"{values.model}.tflite"))

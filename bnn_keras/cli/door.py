@@ -1,0 +1,134 @@
+"""The door to every verb: from a command line to an exit status.
+
+Nothing heavy is imported here before the flags are read, and TensorFlow quietly after that.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from bnn_keras.cli.interruption import Interruption
+
+PACKAGE = "bnn_keras.cli"
+HELP = {"--help", "-h", "--helpfull"}
+
+
+def main(verb: str | None = None) -> int:
+    """Run the command line of this process.
+
+    Args:
+        verb: what stands before its words; None if they begin with a verb.
+
+    Returns:
+        The exit status: 0 if the work was done, 2 after a user's mistake. A bug of ours is raised,
+        which prints its trace and gives 1. After Ctrl-C it is 130, after SIGTERM 143.
+    """
+    interruption = Interruption().listen()
+    try:
+        return run([*([] if verb is None else [verb]), *sys.argv[1:]])
+    finally:
+        if interruption.status is not None:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            interruption.leave()
+
+
+def run(words: Sequence[str], package: str = PACKAGE) -> int:
+    """Run a verb.
+
+    Args:
+        words: the verb and what follows it on the command line.
+        package: of the verbs; its `VERBS` are their names.
+
+    Returns:
+        0 if the work was done, 2 after a user's mistake (one sentence on standard error).
+
+    Raises:
+        SystemExit: another program that the verb started failed; with its exit status.
+    """
+    verbs = importlib.import_module(package)
+    if not words or words[0] in HELP:
+        print(_overview(verbs))
+        return 0
+    verb, *rest = words
+    if verb not in verbs.VERBS:
+        return _mistake(f"Unknown verb {verb!r}; valid: {', '.join(verbs.VERBS)}.")
+    module = _module(package, verb)
+    if hasattr(module, "VERBS"):
+        return run(rest, module.__name__)
+    return call(module, rest)
+
+
+def call(verb: ModuleType, words: Sequence[str]) -> int:
+    """Run a verb's module: read its flags, import TensorFlow if it needs that, and do its work.
+
+    Args:
+        verb: with a docstring, `FLAGS` and `run`; see `bnn_keras.cli`.
+        words: the command line after the verb.
+    """
+    from bnn_keras.cli import flags
+    from bnn_keras.errors import UserError
+
+    # What follows "--" is for another program.
+    if HELP.intersection(words[: words.index("--")] if "--" in words else words):
+        print(_help(verb))
+        return 0
+    try:
+        values, positional = flags.parse(verb.FLAGS, words)
+        if getattr(verb, "NEEDS_TENSORFLOW", True):
+            _import_tensorflow_quietly()
+            importlib.import_module("zoo")  # registers the layers of every paper
+        verb.run(values, positional)
+    except UserError as error:
+        return _mistake(str(error))
+    return 0
+
+
+def _mistake(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _module(package: str, verb: str) -> ModuleType:
+    return importlib.import_module(f"{package}.{verb.replace('-', '_')}")
+
+
+def _overview(verbs: ModuleType) -> str:
+    """Every verb with the first line of its docstring."""
+    program = " ".join(["bnn", *verbs.__name__.removeprefix(PACKAGE).split(".")[1:]])
+    width = max(map(len, verbs.VERBS))
+    lines = [f"  {verb:{width}}  {_first_line(_module(verbs.__name__, verb))}" for verb in verbs.VERBS]
+    return "\n".join([f"{program} VERB [flags]; {program} VERB --help explains a verb.", "", *lines])
+
+
+def _first_line(module: ModuleType) -> str:
+    return (module.__doc__ or "").strip().splitlines()[0]
+
+
+def _help(verb: ModuleType) -> str:
+    width = max((len(flag.typed) for flag in verb.FLAGS), default=0)
+    return "\n".join([(verb.__doc__ or "").strip(), "", *(flag.help_line(width) for flag in verb.FLAGS)])
+
+
+def _import_tensorflow_quietly() -> None:
+    """Import TensorFlow without its announcements of accelerators that are not there.
+
+    They come from C++ before any setting of its log is read. What it has to say later is shown.
+    """
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # A user's own setting wins.
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3" or "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM end a command with one line, whatever becomes of the exception on its way.
+
+A KeyboardInterrupt lets the command clean up. TensorFlow may swallow it in a callback from C++, print
+it, or turn it into an exception of its own, so the line is written before it is raised, standard error
+is closed to everything that follows, and a command that does not end is ended.
+"""
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import NoReturn
+
+GRACE_SECONDS = 5.0  # for removing temporary files and ending other processes
+
+
+class Interruption:
+    """Listens to the signals that end a process.
+
+    Attributes:
+        status: the exit status of the interrupted process, 128 + the signal's number; None before.
+    """
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        # Of its own: standard error leads nowhere while TensorFlow is imported.
+        self._terminal = os.dup(2)
+
+    def listen(self) -> "Interruption":
+        """Take over the signals; one that the parent process wants to be ignored stays ignored."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._interrupt)
+        return self
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.status is not None:
+            return  # the command is cleaning up
+        self.status = 128 + number
+        new_line = b"\n" if os.isatty(self._terminal) else b""
+        os.write(self._terminal, new_line + b"interrupted\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the end of the process
+        timer = threading.Timer(GRACE_SECONDS, self.leave)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    def leave(self) -> NoReturn:
+        """End the process at once, without what Python and TensorFlow do at the end."""
+        os._exit(self.status or 0)

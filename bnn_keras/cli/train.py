@@ -1,0 +1,143 @@
+"""Train a network of the zoo.
+
+bnn train                                       MeliusNet-29 on scikit-learn's digits
+bnn train --model=meliusnet22 --dataset=cifar10 --data_dir=DIR
+
+The same command resumes a run that was stopped. Settings that are not given are those of the recipe.
+"""
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl.flags import FlagValues
+
+from bnn_keras.cli import flags
+from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, SWITCH, Flag
+from bnn_keras.cli.network import SET, parse_settings
+from bnn_keras.errors import UserError
+from bnn_keras.settings import checkpoint
+from bnn_keras.settings.address import Address
+from bnn_keras.settings.augmentation import Augmentation
+from bnn_keras.settings.distillation import DistillationSettings
+from bnn_keras.settings.kinds import Choice, Number, Optional, Text
+from bnn_keras.settings.recipe import FIELDS as RECIPE_FIELDS
+from bnn_keras.settings.recipe import Recipe
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from bnn_keras.data import Dataset
+
+RECIPE_KEYS = tuple(field.name for field in RECIPE_FIELDS)
+AUGMENTATION_KEYS = tuple(field.name for field in dataclasses.fields(Augmentation))
+DISTILLATION_KEYS = tuple(field.name for field in dataclasses.fields(DistillationSettings))
+FLAGS = [
+    Flag("model", Text("--list_models names them"), "network", "meliusnet29"),
+    SET,
+    Flag("stem", Optional(Text("the network's settings name them")), "first layers; by data and image size"),
+    Flag("dataset", DATA, "what is trained on", "digits"),
+    DATA_DIR,
+    Flag("image_size", Optional(COUNT), "edge in pixels; the data set's if not given"),
+    Flag("train_examples", Optional(COUNT), "train on no more than so many images"),
+    Flag("strict", SWITCH, "refuse a folder with broken images instead of skipping them", False),
+    Flag("recipe", Text("NAME, --list_recipes names them, or FILE.toml"), "the network's own if not given"),
+    *flags.of_fields(RECIPE_FIELDS, defaults=False),
+    Flag("scale_lr", SWITCH, "change learning rates in proportion to --batch_size", False),
+    *flags.of_fields(dataclasses.fields(DistillationSettings)),
+    Flag("seed", Number(0, whole=True), "of weights, order and augmentation", 0),
+    Flag("seeds", Optional(COUNT), "train so many times, from --seed up; prints mean and deviation"),
+    Flag("output_dir", PATH, "run folder; runs/MODEL-DATASET if not given"),
+    Flag("weights", PATH, "checkpoint to start from; other classes get a new head"),
+    Flag("checkpoint_steps", COUNT, "steps between checkpoints", checkpoint.STEPS),
+    Flag("strategy", Optional(Choice(("none", "mirrored", "multiworker"))), "of tf.distribute"),
+    Flag("sync_batch_norm", SWITCH, "BatchNorm over the images of all replicas, not each one's own", False),
+    Flag("data_service", Address(), "tf.data service that decodes; bnn data-service starts one"),
+    Flag("list_models", SWITCH, "print the names of the networks", False),
+    Flag("list_recipes", SWITCH, "print the names of the recipes", False),
+]
+
+
+def run(values: FlagValues, positional: list[str]) -> None:
+    """Train once for each seed."""
+    from bnn_keras import data, runs
+    from bnn_keras.training import distribution, seeds
+    from zoo import recipes, registry
+
+    flags.no_more(positional)
+    if values.list_models or values.list_recipes:
+        print("\n".join(registry.list_models() if values.list_models else recipes.list_recipes()))
+        return
+    strategy = distribution.strategy(values.strategy)  # before any operation
+    # Unknown names and values that are not valid are refused before the data are opened.
+    registry.recipe(values.model, chosen=values.recipe)
+    Augmentation(**flags.given(values, AUGMENTATION_KEYS))
+    lessons = DistillationSettings(**{key: values[key].value for key in DISTILLATION_KEYS})
+    settings = parse_settings(values.model, values.set) | ({"stem": values.stem} if values.stem else {})
+    images = data.open(
+        values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
+    )
+    recipe = recipe_of(values, registry.recipe(values.model, images.name, images.kind, values.recipe))
+    images = dataclasses.replace(images, augmentation=recipe.augmentation)
+    once = partial(
+        _train, values, strategy, lessons, _overrides(values.model, images, settings), images, recipe
+    )
+    folder = values.output_dir or runs.default(values.model, images.name)
+    seeds.run(once, values.seed, values.seeds, folder, distribution.is_chief(strategy))
+
+
+def recipe_of(values: FlagValues, default: Recipe) -> Recipe:
+    """A recipe with the values that the flags give.
+
+    Raises:
+        UserError: values that do not go together.
+    """
+    given = flags.given(values, RECIPE_KEYS)
+    if values.scale_lr and "batch_size" in given:
+        if "learning_rate" in given:
+            raise UserError("--scale_lr computes the learning rate: leave out --learning_rate.")
+        default = default.scale_learning_rate(given["batch_size"])
+    return default.override(**given)
+
+
+def _overrides(model: str, images: "Dataset", settings: dict) -> dict:
+    """The settings of the network that its data and the user choose."""
+    from zoo import registry
+
+    stem = registry.default_stem(model, images.kind, images.image_size)
+    normalization = registry.normalization_of(model, usual=images.normalization)
+    return {"normalization": normalization, **({"stem": stem} if stem else {}), **settings}
+
+
+def _train(
+    values: FlagValues,
+    strategy: "tf.distribute.Strategy",
+    lessons: DistillationSettings,
+    overrides: dict,
+    images: "Dataset",
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+) -> None:
+    """One training with one seed."""
+    from bnn_keras import distillation, training
+    from zoo import registry
+
+    training.make_deterministic(seed)
+    shape, classes = (images.image_size, images.image_size, 3), len(images.class_names)
+    with strategy.scope():
+        network = registry.build(values.model, shape, classes, **overrides)
+    settings = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
+    options = ("weights", "checkpoint_steps", "sync_batch_norm", "data_service")
+    distillation.train(
+        lessons,
+        registry,
+        network,
+        images,
+        recipe,
+        folder,
+        seed=seed,
+        settings={**settings, "overrides": overrides},
+        **{key: values[key].value for key in options},
+    )
