@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -27,7 +27,9 @@ class Zoo(Protocol):
 
     build: Callable[..., tf.keras.Model]
     list_models: Callable[[], list[str]]
-    torch_settings: Callable[[str], dict]
+
+    def torch_settings(self, name: str) -> dict[str, Any]:
+        """The settings with which a network computes what it computes in PyTorch."""
 
 
 def read(text: str, dataset: Dataset, zoo: Zoo, precision: str = "float32") -> Teacher:

@@ -1,3 +1,7 @@
 """Which way up a network takes its image."""
 
-UPRIGHT, UPSIDE_DOWN = ORIENTATIONS = ("upright", "upside_down")
+from typing import Final
+
+UPRIGHT: Final = "upright"
+UPSIDE_DOWN: Final = "upside_down"
+ORIENTATIONS = (UPRIGHT, UPSIDE_DOWN)

@@ -199,8 +199,8 @@ def _signals_put_off() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number in came[:1]:
-        signal.raise_signal(number)
+    for received in came[:1]:
+        signal.raise_signal(received)
 
 
 def _open_to_append(path: Path) -> IO[bytes]:
