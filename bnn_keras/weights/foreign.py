@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from bnn_keras.weights.hdf5_file import Group
 from bnn_keras.weights.torch_names import Naming
 
 TorchNaming = Callable[[Mapping[str, np.ndarray]], Naming]
-Hdf5Reader = Callable[[h5py.File, Path], dict[str, list[np.ndarray]]]
+Hdf5Reader = Callable[[Group, Path], dict[str, list[np.ndarray]]]
 
 torch_namings: list[TorchNaming] = []
 hdf5_readers: list[Hdf5Reader] = []
@@ -29,8 +29,8 @@ def register_hdf5_reader(read: Hdf5Reader) -> None:
     """Let `load` read the .h5 files of a code base.
 
     Args:
-        read: gives the weights in an open file by our layers' names, in the file's order. It raises
-            UserError for a file that it does not know.
+        read: gives the weights in the file's outermost group by our layers' names, in the file's order.
+            It raises UserError for a file that it does not know.
     """
     if read not in hdf5_readers:
         hdf5_readers.append(read)

@@ -10,9 +10,13 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras import files
 from bnn_keras.errors import UserError
 from bnn_keras.weights import foreign, torch_file
-from bnn_keras.weights.model_file import find_model, read_model
+from bnn_keras.weights.hdf5_file import Group, read_hdf5
+from bnn_keras.weights.model_file import WEIGHTS_AT_MOST, find_model, read_model
+
+Weights = Mapping[str, list[np.ndarray]]
 
 VALID = (
     "a run folder, a .keras file, a .weights.h5 file, an .h5 file of larq-zoo, "
@@ -24,17 +28,17 @@ def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False)
     """Fill `model` from a checkpoint.
 
     Args:
-        model: a functional model; nothing in it changes if the checkpoint does not fit.
+        model: a functional model. Nothing in it changes if the checkpoint does not fit.
         path: a run folder (its best weights), a .keras file, a .weights.h5 file, an .h5 file of
-            larq-zoo, or a PyTorch checkpoint of a network that has been published so.
-        new_head: the classifier keeps its own weights if its number of classes is another one.
+            larq-zoo, or a PyTorch checkpoint of a network that was published as one.
+        new_head: let the classifier keep its own weights if it has another number of classes.
 
     Returns:
         A sentence that says what was loaded.
 
     Raises:
-        UserError: a missing or damaged file, or weights of another model; it names the first key
-            that does not fit.
+        UserError: the file is missing or damaged, or holds the weights of another model; the message
+            names the first key that does not fit.
     """
     path = Path(path)
     if path.is_dir() or path.suffix == ".keras":
@@ -42,18 +46,22 @@ def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False)
     if not path.is_file():
         raise UserError(f"No such file or folder: {path}; valid: {VALID}.")
     if path.name.endswith(".weights.h5"):
-        return _fill_from_template(model, path, new_head)
+        return _fill_from_own_hdf5(model, path, new_head)
     if path.suffix == ".h5":
-        with _open(path) as file:
-            return _fill(model, _read_hdf5(file, path), path, new_head)
+        return _fill(model, _read_foreign_hdf5(path), path, new_head)
     if torch_file.is_torch(path):
         return _fill_from_torch(model, path, new_head)
     raise UserError(f"Cannot read weights from {path}; valid: {VALID}.")
 
 
-def _read_hdf5(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
+def _open_hdf5(path: Path) -> Group:
+    return read_hdf5(files.read_bytes(path, WEIGHTS_AT_MOST), path)
+
+
+def _read_foreign_hdf5(path: Path) -> Weights:
     """The weights that the first reader that knows the file finds in it."""
-    refusal = UserError(f"{path} is an .h5 file, and no code base whose .h5 files are read here is known.")
+    file = _open_hdf5(path)
+    refusal = UserError(f"{path} is an .h5 file of no code base that is known here.")
     for read in foreign.hdf5_readers:
         try:
             return read(file, path)
@@ -63,66 +71,71 @@ def _read_hdf5(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
 
 
 def _fill_from_torch(model: tf.keras.Model, path: Path, new_head: bool) -> str:
-    state, notes = torch_file.read(path)
+    state, notes = torch_file.read_state(path)
     namings = [naming(state) for naming in foreign.torch_namings]
     known = next((naming for naming in namings if naming.knows(model)), None)
     if known is None:
-        looks = next(filter(None, (naming.identify(state) for naming in namings)), "nothing known here")
+        looks = next(filter(None, (naming.identify(state) for naming in namings)), "no network known here")
         raise UserError(
-            f"{path} is a PyTorch checkpoint, and none is read for {model.name}: it looks like {looks}."
+            f"{path} is a PyTorch checkpoint, and no such checkpoints are known of {model.name}: "
+            f"it looks like {looks}."
         )
     sentence = _fill(model, known.arrays(model, state, path, new_head), path, new_head)
     return f"{sentence} ({notes})" if notes else sentence
 
 
-def _by_layer(model: tf.keras.Model) -> dict[str, list[np.ndarray]]:
-    return {layer.name: layer.get_weights() for layer in _weighted(model)}
+def _by_layer(model: tf.keras.Model) -> Weights:
+    return {layer.name: layer.get_weights() for layer in _weighted_layers(model)}
 
 
-def _weighted(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
+def _weighted_layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     return [layer for layer in model.layers if layer.weights]
 
 
-def _fill(model: tf.keras.Model, found: Mapping[str, list[np.ndarray]], path: Path, new_head: bool) -> str:
-    wanted = _weighted(model)
-    fits = _Fit(path, new_head)
+def _fill(model: tf.keras.Model, found: Weights, path: Path, new_head: bool) -> str:
+    wanted = _weighted_layers(model)
+    fit = _Fit(path, new_head)
     for layer in wanted:
         if layer.name not in found:
             raise UserError(
                 f"{path} holds no weights for layer {layer.name!r} of {model.name}: it is another model's."
             )
-        fits.check(layer, [w.shape for w in found[layer.name]], last=layer is wanted[-1])
-    # A model without its classifier may be filled from one with it.
+        fit.check(layer, [w.shape for w in found[layer.name]], is_last=layer is wanted[-1])
+    # A model without a classifier may be filled from one with a classifier.
     spare = [name for name in found if name not in {layer.name for layer in wanted}]
     if len(spare) > 1 or (spare and spare[0] != list(found)[-1]):
         raise UserError(
             f"{path} holds weights for {spare[0]!r}, which {model.name} does not have: it is another model's."
         )
     for layer in wanted:
-        if layer is not fits.head:
+        if layer is not fit.head:
             layer.set_weights(found[layer.name])
-    return fits.sentence()
+    return fit.sentence()
 
 
 @dataclasses.dataclass
 class _Fit:
-    """Whether shapes fit, but for a classifier that may be a new one."""
+    """Whether shapes fit, except those of a classifier that may be a new one.
+
+    Args:
+        path: of the file.
+        new_head: whether the classifier may be a new one.
+        head: the classifier, if it is a new one.
+        classes: in the file, if the classifier is a new one.
+    """
 
     path: Path
     new_head: bool
     head: tf.keras.layers.Layer | None = None
     classes: int = 0
 
-    def check(self, layer: tf.keras.layers.Layer, shapes: Iterable[tuple[int, ...]], last: bool) -> None:
+    def check(self, layer: tf.keras.layers.Layer, shapes: Iterable[tuple[int, ...]], is_last: bool) -> None:
+        """Refuse the shapes in the file if they do not fit the layer."""
         found, wanted = [tuple(s) for s in shapes], [tuple(w.shape) for w in layer.weights]
         if found == wanted:
             return
-        if (
-            self.new_head
-            and last
-            and isinstance(layer, tf.keras.layers.Dense)
-            and _but_for_classes(found, wanted)
-        ):
+        is_head = is_last and isinstance(layer, tf.keras.layers.Dense)
+        if self.new_head and is_head and _without_classes(found) == _without_classes(wanted):
             self.head, self.classes = layer, found[0][-1]
             return
         raise UserError(
@@ -130,48 +143,53 @@ class _Fit:
         )
 
     def sentence(self) -> str:
+        """What was loaded."""
         head = f", with a new head (the file's has {self.classes} classes)" if self.head is not None else ""
         return f"weights from {self.path}{head}"
 
 
-def _but_for_classes(found: list[tuple[int, ...]], wanted: list[tuple[int, ...]]) -> bool:
-    return [s[:-1] for s in found] == [s[:-1] for s in wanted]
+def _without_classes(shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    return [shape[:-1] for shape in shapes]
 
 
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path)
-    except OSError as error:
-        raise UserError(f"{path} is not a whole HDF5 file: {error}.") from error
-
-
-def _fill_from_template(model: tf.keras.Model, path: Path, new_head: bool) -> str:
-    """Read a .weights.h5 file, whose keys Keras chooses: the model's own file shows them."""
+def _fill_from_own_hdf5(model: tf.keras.Model, path: Path, new_head: bool) -> str:
+    """Read a .weights.h5 file: its keys are chosen by Keras, and a file of the model's own shows them."""
+    found = _open_hdf5(path).all_arrays()
+    fit = _Fit(path, new_head)
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "own.weights.h5"
         model.save_weights(own)
-        with h5py.File(own, "r+") as template, _open(path) as file:
-            wanted, found = _datasets(template), _datasets(file)
-            for key in [*wanted, *found]:
-                if key not in found or key not in wanted:
-                    holder = "the model" if key in wanted else path
-                    raise UserError(f"{path} is another model's: only {holder} has weights for key {key!r}.")
-            fits = _Fit(path, new_head)
-            head = _weighted(model)[-1]
-            for key, dataset in wanted.items():
-                if found[key].shape == dataset.shape:
-                    dataset[...] = found[key][...]
-                elif not (
-                    new_head and _is_of(head, dataset.shape) and found[key].shape[:-1] == dataset.shape[:-1]
-                ):
-                    raise UserError(
-                        f"{path} does not fit at key {key!r}: it holds {found[key].shape}, "
-                        f"the model needs {dataset.shape}."
-                    )
-                else:
-                    fits.head, fits.classes = head, found[key].shape[-1]
+        with h5py.File(own, "r+") as file:
+            _replace(_datasets(file), found, fit, _weighted_layers(model)[-1])
         model.load_weights(own)
-        return fits.sentence()
+    return fit.sentence()
+
+
+def _replace(
+    wanted: Mapping[str, h5py.Dataset],
+    found: Mapping[str, np.ndarray],
+    fit: _Fit,
+    head: tf.keras.layers.Layer,
+) -> None:
+    for key in [*wanted, *found]:
+        if key not in found or key not in wanted:
+            holder = "the model" if key in wanted else fit.path
+            raise UserError(f"{fit.path} is another model's: only {holder} has weights for key {key!r}.")
+    for key, dataset in wanted.items():
+        array = found[key]
+        if array.shape == dataset.shape:
+            dataset[...] = array
+        elif fit.new_head and _is_of(head, dataset.shape) and _differ_in_classes(array, dataset):
+            fit.head, fit.classes = head, array.shape[-1]
+        else:
+            raise UserError(
+                f"{fit.path} does not fit at key {key!r}: it holds {array.shape}, "
+                f"the model needs {dataset.shape}."
+            )
+
+
+def _differ_in_classes(found: np.ndarray, wanted: h5py.Dataset) -> bool:
+    return found.ndim == len(wanted.shape) and found.shape[:-1] == wanted.shape[:-1]
 
 
 def _is_of(layer: tf.keras.layers.Layer, shape: tuple[int, ...]) -> bool:
@@ -180,7 +198,10 @@ def _is_of(layer: tf.keras.layers.Layer, shape: tuple[int, ...]) -> bool:
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     found: dict[str, h5py.Dataset] = {}
-    file.visititems(
-        lambda key, item: found.__setitem__(key, item) if isinstance(item, h5py.Dataset) else None
-    )
+
+    def visit(key: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[key] = item
+
+    file.visititems(visit)
     return found

@@ -1,41 +1,47 @@
 """Reading whole models from .keras files without running what they might carry.
 
-A .keras file names the classes to build. Keras imports whatever module it is told to, so the names
-are checked before Keras sees them: its own layers, Larq's and ours, and what this process has
-registered; of TensorFlow's functions only those that compute on tensors.
+A .keras file is a zip archive of a configuration and weights. Both are read and checked here; Keras
+gets a checked tree (`bnn_keras.weights.config`) and a file of weights that was written anew.
 """
 
-import json
 import os
-import zipfile
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
 import larq  # noqa: F401  registers its layers and quantizers
+import numpy as np
 import tensorflow as tf
 
+# Private, but nothing public builds a tree in which layers share an object, as `load_model` does.
+from tf_keras.src.saving.serialization_lib import ObjectSharingScope
+
+from bnn_keras import files
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.nn import layers  # noqa: F401  registers ours
 from bnn_keras.settings.checkpoint import BEST, FILES
+from bnn_keras.weights.archive import read_members
+from bnn_keras.weights.config import Tree, read_config
+from bnn_keras.weights.hdf5_file import UNPACKED_AT_MOST, Group, read_hdf5
 
-KERAS_MODULES = (
-    "keras.layers",
-    "keras.initializers",
-    "keras.constraints",
-    "keras.regularizers",
-    "keras.activations",
-    "tf_keras.src.engine.functional",
-    "tf_keras.src.engine.sequential",
+CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+CONFIG_AT_MOST, WEIGHTS_AT_MOST = 2**26, 2**33  # bytes; BNext-L's are 700,000 and 430 million
+LARGEST_TENSOR = 2**28  # numbers for one image, between two layers
+# What Keras and TensorFlow raise for settings that do not fit together.
+MISFITS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
 )
-TENSOR_FUNCTIONS = ("math.", "nn.", "__operators__.", "compat.v1.nn.", "compat.v1.math.")
-_MORE = (
-    "abs add argmax cast clip_by_value concat expand_dims identity maximum minimum multiply ones_like "
-    "pad reduce_max reduce_mean reduce_sum reshape round shape sigmoid sign split sqrt square squeeze "
-    "stack stop_gradient strided_slice subtract tanh tile transpose unstack where zeros_like "
-    "compat.v1.concat compat.v1.pad compat.v1.shape compat.v1.squeeze compat.v1.transpose "
-    "compat.v1.where compat.v1.strided_slice"
-)
-MORE_TENSOR_FUNCTIONS = frozenset(_MORE.split())
 
 
 def read_model(path: str | os.PathLike) -> tf.keras.Model:
@@ -45,17 +51,28 @@ def read_model(path: str | os.PathLike) -> tf.keras.Model:
         path: a .keras file, or a run folder, of which the best weights are taken.
 
     Raises:
-        UserError: no such file, a truncated or foreign one, or one that names code to run.
+        UserError: no such file, a truncated or foreign one, or one that holds or names something else
+            than a network of the classes and functions in `bnn_keras.weights.allowed`.
     """
     path = find_model(path)
-    _refuse_code(_config(path), path)
+    with files.opening(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        at_most = {CONFIG: CONFIG_AT_MOST, WEIGHTS: UNPACKED_AT_MOST * size, METADATA: CONFIG_AT_MOST}
+        members = read_members(file, path, at_most)
+    for name in (CONFIG, WEIGHTS):
+        if name not in members:
+            raise UserError(f"{path} is not a whole .keras file: it has no {name}.")
+    tree = read_config(members[CONFIG], path)
+    weights = read_hdf5(members[WEIGHTS], path)
     try:
-        return tf.keras.models.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        model = _build(tree, weights)
+        _check_sizes(model)
+        _fill(model, weights)
+    except MISFITS as error:
         raise UserError(
-            f"Cannot read {path} as a Keras model: it is damaged or foreign ({reason})."
+            f"Cannot read {path} as a Keras model: it is damaged or foreign ({_first_line(error)})."
         ) from error
+    return model
 
 
 def find_model(path: str | os.PathLike, which: str = BEST) -> Path:
@@ -84,74 +101,61 @@ def find_model(path: str | os.PathLike, which: str = BEST) -> Path:
     return path
 
 
-def _config(path: Path) -> dict:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-            if damaged:
-                raise UserError(f"{path} is damaged: {damaged} in it fails its checksum.")
-            return json.loads(archive.read("config.json"))
-    except (
-        zipfile.BadZipFile,
-        KeyError,
-        json.JSONDecodeError,
-        UnicodeDecodeError,
-        EOFError,
-        OSError,
-    ) as error:
-        raise UserError(
-            f"{path} is not a whole .keras file (a zip archive with a config.json): {error}."
-        ) from error
+def _build(tree: Tree, weights: Group) -> tf.keras.Model:
+    stored = sum(array.nbytes for array in weights.all_arrays().values())
+    with tf.variable_creator_scope(_Memory(stored)), ObjectSharingScope():
+        model = tf.keras.saving.deserialize_keras_object(tree, safe_mode=True)
+    if not isinstance(model, tf.keras.Model):
+        raise UserError(f"it holds a {type(model).__name__}, not a model")
+    return model
 
 
-def _refuse_code(config: dict, path: Path) -> None:
-    for item in _objects(config):
-        if not _is_safe(item):
-            raise UserError(
-                f"{path} asks for {item.get('class_name')!r} of {item.get('module')!r}, not among the "
-                f"classes that are loaded from files: Keras's layers, Larq's, bnn_keras's, plain TensorFlow "
-                f"functions on tensors, and what this process registers with Keras (no Lambda)."
-            )
+class _Memory:
+    """Creates variables while they can be in the file: what it promises is checked before it is made.
+
+    Args:
+        stored: the bytes of all arrays in the file.
+    """
+
+    def __init__(self, stored: int):
+        self.left = 2 * stored + 2**20  # a variable may be stored in half its precision
+
+    def __call__(self, create: Callable[..., tf.Variable], **settings: Any) -> tf.Variable:
+        shape, dtype = settings.get("shape"), tf.as_dtype(settings.get("dtype") or tf.float32)
+        self.left -= (tf.TensorShape(shape).num_elements() or 0) * dtype.size
+        if self.left < 0:
+            raise UserError("its layers need more weights than it holds")
+        return create(**settings)
 
 
-def _objects(node) -> Iterator[dict]:
-    """Everything in the file's configuration that names a class or a function."""
-    if isinstance(node, dict):
-        if "class_name" in node:
-            yield node
-        # How it was compiled is neither read nor needed.
-        children = [child for key, child in node.items() if key != "compile_config"]
-    else:
-        children = node if isinstance(node, list) else []
-    for child in children:
-        yield from _objects(child)
+def _check_sizes(model: tf.keras.Model) -> None:
+    """Refuse a model whose layers would fill any memory with one image."""
+    tensors = [tensor for layer in model.layers for tensor in tf.nest.flatten(_outputs(layer))]
+    for tensor in tensors:
+        numbers = np.prod([edge or 1 for edge in tensor.shape], dtype=object)
+        if numbers > LARGEST_TENSOR:
+            raise UserError(f"{tensor.name!r} has {numbers:,} numbers for an image")
 
 
-def _is_safe(item: dict) -> bool:
-    name, module, registered = item["class_name"], item.get("module"), item.get("registered_name")
-    inner = item.get("config")
-    if name in ("Lambda", "__lambda__"):
-        return False
-    if name in ("__tensor__", "__numpy__", "__bytes__"):
-        return True
-    if name == "TFOpLambda":
-        return isinstance(inner, dict) and _computes_on_tensors(inner.get("function"))
-    if name == "SlicingOpLambda":
-        return True
-    if name == "function":
-        return _is_known_function(inner) or registered in tf.keras.utils.get_custom_objects()
-    if registered is not None and tf.keras.saving.get_registered_object(registered) is not None:
-        return True
-    return module in KERAS_MODULES
+def _outputs(layer: tf.keras.layers.Layer) -> list:
+    return [node.outputs for node in layer.inbound_nodes]
 
 
-def _computes_on_tensors(function: object) -> bool:
-    return isinstance(function, str) and (
-        function.startswith(TENSOR_FUNCTIONS) or function in MORE_TENSOR_FUNCTIONS
-    )
+def _fill(model: tf.keras.Model, weights: Group) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        anew = Path(folder) / "anew.weights.h5"
+        with h5py.File(anew, "w") as file:
+            _write(file, weights)
+        model.load_weights(anew)
 
 
-def _is_known_function(name: object) -> bool:
-    return isinstance(name, str) and (
-        name in tf.keras.utils.get_custom_objects() or hasattr(tf.keras.activations, name)
-    )
+def _write(target: h5py.Group, group: Group) -> None:
+    for name, inner in group.groups.items():
+        _write(target.create_group(name), inner)
+    for name, array in group.arrays.items():
+        target[name] = array
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -142,7 +142,7 @@ def test_another_papers_checkpoint_is_named(torch, tmp_path):
     with pytest.raises(UserError, match="lacks the key .*bnext_t: it looks like bnext18"):
         weights.load(small(), path)
     melius = zoo.build("meliusneta", (32, 32, 3), 4, blocks=(1, 1, 1, 1), channels=(32, 32, 32))
-    with pytest.raises(UserError, match="none is read for meliusneta: it looks like bnext18"):
+    with pytest.raises(UserError, match="no such checkpoints are known of meliusneta: it looks like bnext18"):
         weights.load(melius, path)
     path = save(torch, tmp_path / "d.pth", {"transformer.weight": np.zeros(3)})
     with pytest.raises(UserError, match="no network that is known here"):

@@ -180,7 +180,7 @@ def rewrite(source, target, change):
 def test_a_file_that_names_code_is_refused_before_keras_sees_it(source, tmp_path, poison):
     _, folder = source
     rewrite(folder / "best.keras", tmp_path / "poison.keras", lambda c: c["config"]["layers"].append(poison))
-    with pytest.raises(UserError, match="not among the classes that are loaded"):
+    with pytest.raises(UserError, match="not among the classes and functions that are loaded"):
         weights.read_model(tmp_path / "poison.keras")
 
 

@@ -7,10 +7,10 @@ The files have the older HDF5 form of Keras 2: a group for each layer, listed in
 import re
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from bnn_keras.errors import UserError
+from bnn_keras.weights.hdf5_file import Group
 from zoo.checkpoints import larq_zoo_unnamed
 
 # Pattern of their layer's name, and our layer's name, in which {n} stands for the n-th number of the pattern
@@ -32,8 +32,8 @@ RULES: dict[str, list[tuple[str, str]]] = {
 }
 
 
-def read(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
-    """The weights of an open file by our layers' names, in the file's order.
+def read(file: Group, path: Path) -> dict[str, list[np.ndarray]]:
+    """The weights in a file's outermost group by our layers' names, in the file's order.
 
     Raises:
         UserError: the file is not of larq-zoo, or of a family that has no rules here.
@@ -55,16 +55,23 @@ def read(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
     )
 
 
-def _arrays(file: h5py.File, path: Path) -> dict[str, list[np.ndarray]]:
-    root = file.get("model_weights", file)
-    if "layer_names" not in root.attrs:
+def _arrays(file: Group, path: Path) -> dict[str, list[np.ndarray]]:
+    root = file.groups.get("model_weights", file)
+    if "layer_names" not in root.attributes:
         raise UserError(f"{path} is not a file of larq-zoo's: it lists no layer_names.")
-    layers = {_text(name): root[_text(name)] for name in root.attrs["layer_names"]}
-    return {
-        name: [group[_text(key)][...] for key in group.attrs["weight_names"]]
-        for name, group in layers.items()
-        if len(group.attrs["weight_names"])
-    }
+    try:
+        layers = {name: root.group(name) for name in _names(root, "layer_names")}
+        weights = {
+            name: [layer.array(key) for key in _names(layer, "weight_names")]
+            for name, layer in layers.items()
+        }
+    except KeyError as error:
+        raise UserError(f"{path} is not a file of larq-zoo's: it lists {error}, and lacks it.") from error
+    return {name: arrays for name, arrays in weights.items() if arrays}
+
+
+def _names(group: Group, attribute: str) -> list[str]:
+    return [_text(name) for name in np.ravel(group.attributes[attribute])]
 
 
 def _text(name: str | bytes) -> str:
