@@ -1,4 +1,4 @@
-"""Training a network by a recipe, in a run folder that it can be resumed from."""
+"""Training a network by a recipe, in a run folder from which it can be resumed."""
 
 import dataclasses
 import os
@@ -22,10 +22,10 @@ WIDTH = 110  # of printed lines
 
 
 def make_deterministic(seed: int) -> None:
-    """Make what follows, the initial weights first of all, a function of the seed.
+    """Make initial weights and training depend on the seed alone. Call this before building a network.
 
     Raises:
-        UserError: a seed outside of 0 to 2**32 - 1.
+        UserError: a seed that is not from 0 to 2**32 - 1.
     """
     if not 0 <= seed < 2**32:
         raise UserError(f"The seed must be from 0 to {2**32 - 1}. Received: {seed}.")
@@ -48,39 +48,40 @@ def train(
     extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None,
 ) -> str:
-    """Train, or resume the training that was begun in `output_dir`.
+    """Train a network, or resume the training that was begun in `output_dir`.
 
-    The same seed, machine and versions give the same weights, in one go or resumed, if
+    The same seed, machine and versions give the same weights, whether or not the run was interrupted, if
     `make_deterministic` was called before the network was built.
 
     A network that was built in the scope of a `tf.distribute` strategy is trained on all its replicas.
-    One worker of several writes the run folder, which all of them must be able to read. Our own
-    checkpoints, not Keras's BackupAndRestore, are what it resumes from: they hold the position within
-    an epoch, the running metrics and the flips as well.
+    One of several workers writes the run folder, which all of them must be able to read. Unlike those of
+    Keras's BackupAndRestore, the checkpoints also hold the position within an epoch, the running metrics
+    and the counts of flips.
 
     Args:
-        network: from images, RGB in [0, 255], to logits; it holds the last weights afterwards.
-        dataset: of as many classes.
-        recipe: epochs, batch size, optimizer, learning rate.
-        output_dir: the run folder, new, empty, or of the same run.
+        network: from images, RGB in [0, 255], [batch, size, size, 3], to logits, [batch, classes]. It
+            is trained in place.
+        dataset: with images of this size and this number of classes.
+        recipe: epochs, batch size, optimizer, learning rate and the rest.
+        output_dir: the run folder: a new or empty one, or that of the same run.
         seed: of the order and the augmentation of the images.
         settings: further fields of `bnn_keras.runs.config.RunConfig` for config.json, such as the
             network's `overrides`.
-        weights: a checkpoint to start from; a classifier of other classes starts anew.
-        checkpoint_steps: iterations between checkpoints; each epoch ends with one too.
-        sync_batch_norm: take BatchNorm's statistics over the images of all replicas.
+        weights: a checkpoint to start from; a classifier for another number of classes is initialised anew.
+        checkpoint_steps: steps between checkpoints; there is also one at the end of each epoch.
+        sync_batch_norm: whether BatchNorm computes its statistics over the images of all replicas.
         data_service: HOST:PORT of a tf.data service that decodes the training images.
-        extra_callbacks: Keras callbacks of the caller's own.
-        make_trainer: from the network to the model that is compiled and fitted, for another
-            `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded like
-            ours; variables in its attribute `extra_state`, if it has one, are saved and resumed.
+        extra_callbacks: further Keras callbacks.
+        make_trainer: makes the model that is compiled and fitted from the network, for another
+            `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded too, and
+            the variables in its attribute `extra_state`, if it has one, are saved and restored.
 
     Returns:
-        A sentence: what was reached, where it lies, how it is converted.
+        A sentence: the accuracy that was reached, the file, and the command that converts it.
 
     Raises:
-        UserError: a setting that cannot be, a folder of another run, a disk that takes no more, a
-            loss that is no longer a number.
+        UserError: a setting that is not valid, a folder of another run, a file that cannot be written,
+            or a loss that is not finite.
 
     Example:
         >>> import bnn_keras, zoo

@@ -212,7 +212,7 @@ def test_any_name_of_keras_applications_is_known():
 
 
 def test_the_network_is_missing(monkeypatch, tmp_path):
-    """Weights that are not there cannot be fetched: a sentence, and nothing is left behind."""
+    """Weights that cannot be downloaded are reported in a sentence, and no file is left."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(UserError, match="published weights of mobilenet are not in ~/.keras/models and"):
@@ -290,7 +290,7 @@ def test_lower_precision_keeps_binary_layers_and_logits_in_float32():
     logits = Teacher("t", lowered)(images)[0]
     assert logits.dtype == tf.float32 and Teacher("t", lowered).digest != Teacher("t", network).digest
     assert [w.dtype for w in lowered.weights] == [tf.float32] * len(lowered.weights)
-    # A convolution behind the same signs is the same to the last bit.
+    # A convolution of the same signs is the same to the last bit.
     signs = tf.constant(np.random.default_rng(1).choice([-1.0, 1.0], (2, 4, 4, 16)), tf.float32)
     np.testing.assert_array_equal(*(n.get_layer("block/conv")(signs) for n in (network, lowered)))
 

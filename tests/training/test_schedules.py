@@ -86,7 +86,7 @@ def test_linear_is_the_formula_with_warmup_and_tail_at_every_step():
     np.testing.assert_allclose(of(65, schedule="linear", final_learning_rate=0.02)[60:], 0.02, rtol=1e-14)
 
 
-def test_steps_come_behind_their_epochs():
+def test_steps_come_after_their_epochs():
     ours = of(60, schedule="steps", milestones=(7, 9.4), milestone_factor=0.3, warmup_epochs=1)
     assert ours[:5] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     assert ours[5:35] == [0.5] * 30
