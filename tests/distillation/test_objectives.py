@@ -67,7 +67,9 @@ def linear_student(weights, name="linear"):
 
 def compiled(network, ask, aim, teachers):
     trainer = Distilled(network, ask, aim, teachers)
-    trainer.compile(tf.keras.optimizers.SGD(1.0), objective.CrossEntropy(), [objective.Accuracy("accuracy")])
+    metrics = [objective.Accuracy("accuracy")]
+    # Without tracing, which would take most of the time of these tests.
+    trainer.compile(tf.keras.optimizers.SGD(1.0), objective.CrossEntropy(), metrics, run_eagerly=True)
     return trainer
 
 
@@ -319,6 +321,17 @@ def test_assistants_share_the_epochs_equally():
     assert assistants.switch_epochs(7, 1) == []
     with pytest.raises(UserError, match="3 assistants need at least 3 epochs. Received: 2"):
         assistants.switch_epochs(2, 3)
+
+
+def test_the_assistant_of_the_epoch_is_chosen_and_announced(capsys):
+    chosen = []
+    switch = assistants.SwitchAssistant(["small", "large"], 4, chosen.append)
+    for epoch in range(1, 4):
+        switch.on_epoch_begin(epoch)
+    assert chosen == [0, 1, 1]
+    assert capsys.readouterr().out == (
+        "assistant from epoch 2 on: small (1 of 2)\nassistant from epoch 3 on: large (2 of 2)\n"
+    )
 
 
 def test_assistants_rise_in_accuracy_then_complexity():
