@@ -11,6 +11,7 @@ from bnn_keras.distillation import applications, sources
 from bnn_keras.distillation.teacher import Teacher, in_precision, to_logits
 from bnn_keras.errors import UserError
 from tests.distillation.test_runs import tiny
+from tests.runs.test_config import CONFIG
 from tests.zoo.test_torchvision import GOLDEN, picture, save
 from zoo import registry
 
@@ -113,7 +114,7 @@ def test_ours_a_run_folder_and_a_file(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     own.save(run / "best.keras")
-    (run / "config.json").write_text("{}")
+    (run / "config.json").write_text(CONFIG.to_json())
     (run / "labels.txt").write_text("a\nb\nc\nd\n")
     (run / "history.csv").write_text("epoch,val_accuracy\n1,0.5\n2,0.75\n3,0.6\n")
     teacher = sources.read(str(run), four(32), registry)

@@ -65,8 +65,18 @@ print("done", index)
         ("print('error: no such thing.', file=sys.stderr); sys.exit(2)", 2, "error: no such thing.\n"),
         ("time.sleep(100 * (1 - index)); 1 / 0", 1, "ZeroDivisionError"),
         # Whoever loses a peer may abort, which is no reason to start again.
-        ("if index: (here / 'gone').touch(); sys.exit('a bug')\n"
-         "while not (here / 'gone').exists(): time.sleep(0.01)\nos.abort()", 1, "a bug"),
+        ("""
+import fcntl
+lock = open(here / "lock", "w")
+if index:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    (here / "locked").touch()
+    sys.exit("a bug")
+while not (here / "locked").exists():
+    time.sleep(0.01)
+fcntl.flock(lock, fcntl.LOCK_EX)  # when the other one is gone
+os.abort()
+""", 1, "a bug"),
     ],
     ids=["one", "all", "bug", "abort"],
 )  # fmt: skip
