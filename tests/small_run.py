@@ -115,7 +115,7 @@ class Kill(tf.keras.callbacks.Callback):
 
 
 def run(values, positional):
-    strategy = distribution.strategy(None)
+    strategy = distribution.strategy_of(None)
     if values.devices > 1:
         parts = [tf.config.LogicalDeviceConfiguration()] * values.devices
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)

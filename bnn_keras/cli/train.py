@@ -69,7 +69,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
     if values.list_models or values.list_recipes:
         print("\n".join(registry.list_models() if values.list_models else recipes.list_recipes()))
         return
-    strategy = distribution.strategy(values.strategy)  # before any operation
+    strategy = distribution.strategy_of(values.strategy)  # before any operation
     # Unknown names and values that are not valid are refused before the data are opened.
     registry.recipe(values.model, chosen=values.recipe)
     Augmentation(**flags.given(values, AUGMENTATION_KEYS))

@@ -188,7 +188,7 @@ def prepare(
     Raises:
         UserError: the folder holds logits that do not fit, or a file cannot be written.
     """
-    shown = FixedViews.of(dataset, views=views)
+    shown = FixedViews.from_dataset(dataset, views=views)
     epochs, helpers = recipe.all_epochs, len(teachers) - 1
     caches = []
     for number, teacher in enumerate(teachers):
@@ -201,7 +201,9 @@ def prepare(
         ]
         caches[-1].prepare(sorted({shown.view(epoch) for epoch in active}))
     first, *others = caches
-    return CachedViews.of(dataset, views=views, teacher=first, assistants=tuple(others), epochs=epochs)
+    return CachedViews.from_dataset(
+        dataset, views=views, teacher=first, assistants=tuple(others), epochs=epochs
+    )
 
 
 def _file_name(name: str) -> str:

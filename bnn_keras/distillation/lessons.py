@@ -96,7 +96,7 @@ def prepare(
     views = distillation.fixed_views
     settings: dict = {"views": views} if views else {}
     if views:
-        dataset = FixedViews.of(dataset, views=views)
+        dataset = FixedViews.from_dataset(dataset, views=views)
     if distillation.teacher is None:
         return Lessons(dataset, settings=settings)
     switches = assistants.switch_epochs(recipe.all_epochs, max(1, len(distillation.assistants)))

@@ -20,7 +20,7 @@ class FixedViews(Dataset):
     views: int
 
     @classmethod
-    def of(cls, dataset: Dataset, **settings: Any) -> Self:
+    def from_dataset(cls, dataset: Dataset, **settings: Any) -> Self:
         """The same data set in views.
 
         Args:

@@ -17,7 +17,7 @@ from bnn_keras.settings.address import CLUSTER, read_cluster
 STRATEGIES = ("none", "mirrored", "multiworker")
 
 
-def strategy(name: str | None) -> tf.distribute.Strategy:
+def strategy_of(name: str | None) -> tf.distribute.Strategy:
     """The strategy in whose scope a network is built; call it before any TensorFlow operation.
 
     Args:

@@ -201,7 +201,7 @@ def test_an_assistant_is_asked_only_for_the_views_of_its_part(teachers, tmp_path
 
 
 def cached(tmp_path, teacher, dataset=None, batch_size=16, seed=3, views=1):
-    dataset = FixedViews.of(dataset or digits(), views=views)
+    dataset = FixedViews.from_dataset(dataset or digits(), views=views)
     return Cache(tmp_path, teacher, dataset, batch_size, seed)
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_strategy_of_several_workers_needs_a_cluster(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{")
     with pytest.raises(UserError, match="need TF_CONFIG in the environment"):
-        distribution.strategy(None)
+        distribution.strategy_of(None)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_batch_that_the_replicas_cannot_share():
 
 def test_unknown_strategies_are_refused():
     with pytest.raises(UserError, match="strategy 'mirrord'; valid: none, mirrored, multiworker"):
-        distribution.strategy("mirrord")
+        distribution.strategy_of("mirrord")
 
 
 SGD = small_run.RECIPE.replace(optimizer="sgd", learning_rate=0.1)
