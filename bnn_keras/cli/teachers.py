@@ -10,6 +10,7 @@ parameters, accuracy and knowledge complexity; or recommends teachers for a stud
 import dataclasses
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
@@ -17,6 +18,9 @@ from bnn_keras.cli import flags
 from bnn_keras.cli.flags import Flag
 from bnn_keras.errors import one_of
 from bnn_keras.settings.kinds import Choice, Text
+
+if TYPE_CHECKING:
+    from bnn_keras.papers.recommendation import Recommendation
 
 FLAGS = [
     Flag("student", Text("a name of the zoo"), "recommend teachers for this network"),
@@ -97,15 +101,23 @@ def _own(path: str) -> Row:
     return Row(path, teacher.params, COUNTED, teacher.accuracy, teacher.complexity)
 
 
-def _recommended(student: str, form: str) -> str:
-    """The teachers for a network of the zoo."""
+def recommend(student: str) -> "Recommendation":
+    """The teachers for a network of the zoo.
+
+    Raises:
+        UserError: there is no such network.
+    """
     import zoo
     from bnn_keras import accounting
     from bnn_keras.papers import recommendation
 
     if student not in zoo.list_models():
         raise one_of("student", student, zoo.list_models())
-    found = recommendation.recommend(student, accounting.profile(zoo.build(student)).size_mib)
+    return recommendation.recommend(student, accounting.profile(zoo.build(student)).size_mib)
+
+
+def _recommended(student: str, form: str) -> str:
+    found = recommend(student)
     if form == "json":
         return json.dumps({"student": student, **dataclasses.asdict(found), "flags": found.flags}, indent=1)
     return f"{student}: {found.flags}\n{found.reason}"

@@ -205,7 +205,7 @@ def _with_model(path: Path, model: tf.keras.Model) -> TrainedNetwork:
     recipe = dataclasses.asdict(config.recipe)
     return dataclasses.replace(
         network,
-        class_names=tuple(run.class_names()),
+        class_names=tuple(run.class_names()) if run.labels.is_file() else None,
         config=config,
         trained_on=TrainingData(config.dataset, config.data_dir, config.kind, recipe),
     )

@@ -10,6 +10,8 @@ from bnn_keras.cli import teachers
 from bnn_keras.papers import recommendation
 from bnn_keras.papers import teachers as published
 from bnn_keras.papers.teachers import knowledge_complexity
+from bnn_keras.runs.config import RunConfig
+from bnn_keras.settings.recipe import Recipe
 from tests.distillation.test_runs import tiny
 
 # Trainable parameters: ours and keras.applications', whose ResNets have biases in their convolutions.
@@ -75,7 +77,17 @@ def test_the_list_in_its_forms(counted, capsys):
 
 def test_own_teachers_are_listed_too(counted, tmp_path, capsys):
     tiny(4).save(tmp_path / "best.keras")
-    (tmp_path / "config.json").write_text("{}")
+    recipe = Recipe(epochs=1, batch_size=1, optimizer="adam", learning_rate=0.1)
+    config = RunConfig(
+        model="tiny",
+        dataset="none",
+        kind="small",
+        image_size=32,
+        classes=4,
+        normalization="digits",
+        recipe=recipe,
+    )
+    (tmp_path / "config.json").write_text(config.to_json())
     (tmp_path / "history.csv").write_text("epoch,val_accuracy\n1,0.5\n")
     row = json.loads(run(capsys, str(tmp_path), "--format=json"))[-1]
     params = sum(int(tf.size(w)) for w in tiny(4).trainable_weights)
