@@ -137,7 +137,7 @@ class _Checker:
         path: of the file, for the messages.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike) -> None:
         self.path = path
 
     def named(self, item: Any, role: str) -> Tree:
@@ -219,7 +219,7 @@ class _Checker:
         what = role_of(key) or key
         if key == "function" or role_of(key):
             self._refuse_symbol(value, None, what)
-        self._refuse(f"{_shown(value)} is not valid as {what}")
+        return self._refuse(f"{_shown(value)} is not valid as {what}")
 
     def _function(self, key: str, value: Tree) -> Tree:
         name = self._word(key, str(value.get("config")))

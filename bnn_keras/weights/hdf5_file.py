@@ -108,7 +108,7 @@ class _Reader:
         content: the file's bytes.
     """
 
-    def __init__(self, content: bytes):
+    def __init__(self, content: bytes) -> None:
         self.content = memoryview(content)
         self.seen: set[int] = set()
         self.left = UNPACKED_AT_MOST * len(content)  # bytes that may still be unpacked

@@ -117,7 +117,7 @@ class _Memory:
         stored: the bytes of all arrays in the file.
     """
 
-    def __init__(self, stored: int):
+    def __init__(self, stored: int) -> None:
         self.left = 2 * stored + 2**20  # a variable may be stored in half its precision
 
     def __call__(self, create: Callable[..., tf.Variable], **settings: Any) -> tf.Variable:

@@ -12,19 +12,20 @@ from bnn_keras.errors import UserError
 from bnn_keras.nn.registration import traits_of
 from bnn_keras.nn.traits import TorchWeight
 
-COUNTER = "num_batches_tracked"  # PyTorch's BatchNorms have it, and nothing here
+COUNTER = "num_batches_tracked"  # of PyTorch's BatchNorms; Keras's have none
 
 
 @dataclasses.dataclass(frozen=True)
 class Naming:
-    """How one code base names the modules of a network of ours.
+    """The names that the authors' code has for the modules of one of our networks.
 
     Args:
-        module: our layer's name to its module's; None if it has none.
-        unused: pattern of keys that are stored but never used.
-        identify: the network that a state dict looks like, by shapes; None if none known here.
+        module: from the name of our layer to the name of the module; None if there is no such module.
+        unused: pattern of the keys that are stored but never used.
+        identify: from a state dict to the name of the network that has these shapes; None if no known
+            network has them.
         turned: whether kernels are turned by 180 degrees (see `bnn_keras.nn.layers.Rotate180`).
-        evaluated: (key, array) to the values that the code evaluates with.
+        evaluated: from a key and its array to the values that the code uses in inference.
     """
 
     module: Callable[[str], str | None]
@@ -34,19 +35,22 @@ class Naming:
     evaluated: Callable[[str, np.ndarray], np.ndarray] = lambda key, array: array
 
     def knows(self, model: tf.keras.Model) -> bool:
-        """Whether every layer of the model has a name there."""
+        """Whether the naming has a module for every layer of the model with weights."""
         return all(self.module(layer.name) for layer in model.layers if layer.weights)
 
     def arrays(
         self, model: tf.keras.Model, state: Mapping[str, np.ndarray], path: Path, new_head: bool
     ) -> dict[str, list[np.ndarray]]:
-        """The state dict by our layers' names, in our layouts.
+        """Convert a state dict to the arrays of each layer of ours, by name.
 
         Args:
-            new_head: the classifier, the model's last layer, may be of other classes.
+            model: the model that the arrays are for.
+            state: the arrays of the checkpoint by key.
+            path: of the checkpoint, for messages.
+            new_head: whether the classifier, which is the model's last layer, may have other classes.
 
         Raises:
-            UserError: keys that are missing, too many, or of another shape; it names the first.
+            UserError: a key is missing, unknown, or has another shape; the message names the first.
         """
         wanted = {
             layer.name: entries(layer, str(self.module(layer.name)))
@@ -60,8 +64,17 @@ class Naming:
             for name, of_layer in wanted.items()
         }
 
-    def _check(self, model, state, entries_of, path: Path, head: str | None) -> None:
-        wanted = {entry.key: (entry.shape, name) for name, of in entries_of.items() for entry in of}
+    def _check(
+        self,
+        model: tf.keras.Model,
+        state: Mapping[str, np.ndarray],
+        wanted_by_layer: Mapping[str, list["Entry"]],
+        path: Path,
+        head: str | None,
+    ) -> None:
+        wanted = {
+            entry.key: (entry.shape, name) for name, of_layer in wanted_by_layer.items() for entry in of_layer
+        }
         for key, (shape, name) in wanted.items():
             if key not in state:
                 raise UserError(f"{path} lacks the key {key!r} of {model.name}: {self._looks(state)}.")
@@ -77,7 +90,7 @@ class Naming:
                     f"{path} has the key {key!r}, which {model.name} does not: {self._looks(state)}."
                 )
 
-    def _looks(self, state) -> str:
+    def _looks(self, state: Mapping[str, np.ndarray]) -> str:
         return f"it looks like {self.identify(state) or 'no network that is known here'}"
 
     def _array(self, entry: "Entry", array: np.ndarray) -> np.ndarray:
@@ -89,7 +102,7 @@ class Naming:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A key, the shape of its array there, and the way from there to our layout."""
+    """A key of a state dict, the shape of its array, and the function that converts it to our layout."""
 
     key: str
     shape: tuple[int, ...]
