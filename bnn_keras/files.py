@@ -102,6 +102,21 @@ def read_bytes(path: str | os.PathLike, at_most: int) -> bytes:
     return content
 
 
+def read_text(path: str | os.PathLike, at_most: int) -> str:
+    """The content of a regular file of text.
+
+    Args:
+        path, at_most: as for `read_bytes`.
+
+    Raises:
+        UserError: as `read_bytes` does, or the content is not UTF-8.
+    """
+    try:
+        return read_bytes(path, at_most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a text in UTF-8: {error.reason} at byte {error.start}.") from error
+
+
 def check_writable(path: str | os.PathLike) -> None:
     """Check that a file can be written, before work that takes long.
 

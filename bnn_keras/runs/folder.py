@@ -16,6 +16,7 @@ from bnn_keras.errors import UserError
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings import checkpoint
 
+LARGEST_LABELS = 2**26  # bytes
 PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "numpy")
 
 
@@ -95,8 +96,12 @@ class RunFolder:
         return RunConfig.read(self.config)
 
     def class_names(self) -> list[str]:
-        """The lines of labels.txt."""
-        return self.labels.read_text(encoding="utf-8").splitlines()
+        """The lines of labels.txt.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        return files.read_text(self.labels, LARGEST_LABELS).splitlines()
 
     def claim(self, config: RunConfig) -> None:
         """Make this the folder of a run with these settings, or find that it already is.

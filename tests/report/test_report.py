@@ -78,6 +78,7 @@ def write_run(path, dataset, epochs=3):
         environment={"numpy": "1 < 2"},
     )
     folder.config.write_text(config.to_json())
+    folder.labels.write_text("".join(f"{name}\n" for name in dataset.class_names))
     columns = ["epoch", "learning_rate", "temperature", "loss", "accuracy", "val_loss", "val_accuracy"]
     history = Table(folder.history, [*columns, "seconds"])
     history.append(

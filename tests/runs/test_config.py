@@ -88,3 +88,13 @@ def test_what_is_no_configuration_is_refused_in_words(text, reason, tmp_path):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match=f"is not the configuration of a run: .*{reason}"):
         RunFolder(tmp_path).read_config()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "Cannot read .*labels.txt: No such"), (b"\xff", "UTF-8")]
+)
+def test_class_names_that_cannot_be_read_are_refused_in_words(content, reason, tmp_path):
+    if content is not None:
+        (tmp_path / "labels.txt").write_bytes(content)
+    with pytest.raises(UserError, match=reason):
+        RunFolder(tmp_path).class_names()
