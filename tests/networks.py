@@ -56,3 +56,35 @@ def network_around(body, size=16):
 def images(number=4, size=16, seed=3):
     """Noise, float32 in [0, 255]."""
     return np.random.default_rng(seed).uniform(0, 255, (number, size, size, 3)).astype(np.float32)
+
+
+def of_one_sign(model, sign=1, channels=slice(None)):
+    """Binary kernels whose latent weights all have one sign, as ReActNet's authors draw them.
+
+    Args:
+        channels: the output channels, all unless told otherwise.
+    """
+    for layer in model.submodules:
+        if getattr(layer, "kernel_quantizer", None) is not None:
+            kernel, *others = layer.get_weights()
+            kernel[..., channels] = sign * np.abs(kernel[..., channels])
+            layer.set_weights([kernel, *others])
+    return model
+
+
+def partly_zero(model, seed=0):
+    """Half of all shifts, scales and biases are 0, some scales are 1 and some slopes are equal."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        weights = dict(
+            zip(
+                (w.name.split("/")[-1].split(":")[0] for w in layer.weights), layer.get_weights(), strict=True
+            )
+        )
+        for name, values in weights.items():
+            if name in ("beta", "moving_mean", "bias", "share", "alpha") and rng.random() < 0.5:
+                weights[name] = np.zeros_like(values)
+            elif name in ("gamma", "moving_variance", "alpha") and rng.random() < 0.5:
+                weights[name] = np.full_like(values, 0.25 if name == "alpha" else 1)
+        layer.set_weights(list(weights.values()))
+    return model

@@ -101,15 +101,21 @@ class Flatbuffer:
 
     def unused_constants(self) -> dict[str, int]:
         """The bytes of constants that no operation takes, by the name of a tensor or buffer."""
+        names = {tensor.buffer: tensor.name.decode() for tensor in self.graph.tensors}
+        return {
+            names.get(number, f"buffer {number}"): len(self.model.buffers[number].data)
+            for number in self._unused_buffers()
+        }
+
+    def _unused_buffers(self) -> list[int]:
         used = {self.buffer_of(index) for op in self.ops for index in op.inputs if index >= 0}
         used |= {self.buffer_of(int(index)) for index in self.graph.outputs}
         used |= {item.buffer for item in self.model.metadata or ()}
-        names = {tensor.buffer: tensor.name.decode() for tensor in self.graph.tensors}
-        return {
-            names.get(number, f"buffer {number}"): len(buffer.data)
+        return [
+            number
             for number, buffer in enumerate(self.model.buffers)
             if buffer.data is not None and len(buffer.data) and number not in used
-        }
+        ]
 
     def tensors_by_name(self) -> dict[str, int]:
         """The index of every tensor by each of its names."""
@@ -153,6 +159,8 @@ class Flatbuffer:
             else:
                 kept.append(operator)
         self.graph.operators = kept
+        for number in self._unused_buffers():
+            self.model.buffers[number].data = None
 
     def returning(self, indices: Sequence[int]) -> bytes:
         """The bytes of the same file with these tensors as its outputs."""

@@ -38,7 +38,9 @@ def padded_with_ones(layer: tf.keras.layers.Layer, inputs: tf.Tensor) -> tf.Tens
     paddings = [(0, 0), *_paddings(layer, inputs.shape[1:3]), (0, 0)]
     with tf.init_scope():  # constants of the file, not computations in it
         kernel = kernel_of(layer)
-        border = _convolve(layer, np.zeros(inputs.shape, np.float32), kernel, paddings).numpy()
+        # In float64: the sum of a thousand scaled signs is rounded once.
+        border = _convolve(layer, np.zeros(inputs.shape), kernel.astype(np.float64), paddings)
+        border = border.numpy().astype(np.float32)
     outputs = _convolve(layer, layer.input_quantizer(inputs), kernel, paddings)
     # As one row: LCE folds a constant after a convolution into it, which is right if the constant has
     # one value a channel, as for 1x1 pixels. With a value for each pixel the file could not be run.

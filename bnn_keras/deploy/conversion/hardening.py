@@ -6,6 +6,7 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras.deploy.scores import scores
 from bnn_keras.nn import quantizers
 
 
@@ -78,7 +79,7 @@ def measure(
     if not parts:
         return None
     kernels = [layer.kernel_quantizer(layer.kernel.latent_variable).numpy() for layer in parts]
-    before, after = (one.predict(images, batch_size=32, verbose=0) for one in (model, hard))
+    before, after = (scores(one, images) for one in (model, hard))
     classifies = before.ndim == 2
     classes, hard_classes = before.argmax(-1), after.argmax(-1)
     known = labels is not None and classifies

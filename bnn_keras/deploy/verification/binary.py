@@ -79,7 +79,9 @@ def _find(regions: Regions, call: Call, zeros: bool, used: set[int | None]) -> B
     nearest = min(distances, key=lambda op: (distances[op], op in used), default=None)
     # Two random kernels differ in half of their bits. If few bits differ, the right kernel is damaged.
     if nearest is None or distances[nearest] > kernel.size // 10:
-        return BinaryLayer(call.path, None, f"stays float: {explain(regions.graph, call, kernel, zeros)}")
+        reason = explain(regions.graph, call, kernel, zeros)
+        sizes = f"{kernel.nbytes:,} bytes in place of {-(-kernel.size // 8):,}"
+        return BinaryLayer(call.path, None, f"stays float ({sizes}): {reason}")
     if distances[nearest]:
         return BinaryLayer(call.path, nearest, f"{distances[nearest]} bits of its kernel differ in the file")
     return BinaryLayer(call.path, nearest)

@@ -22,7 +22,7 @@ from bnn_keras.nn.intervals import Interval
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 from bnn_keras.tflite.interpreter import run
 
-# With a radius above this share of a tensor's spread a value is undecided.
+# After an open sign, a value is undecided if its radius is above this share of the tensor's spread.
 DECIDED = 1e-2
 SMALLEST = 1e-30  # keeps quotients finite
 
@@ -62,7 +62,9 @@ class Comparison:
         # The calls that are meant to be binary, each with whether its input contains zeros.
         self.meant: dict[Call, bool] = {}
         self._layers: dict[int, Layer64] = {}
+        # Since the last tap: the calls, and whether the input of a sign was too near to 0 to decide it.
         self._since: list[Call] = []
+        self._is_open = False
         self._names = taps
         indices = file.tensors_by_name()
         self.tensors = {value: indices[name] for value, name in taps.items() if name in indices}
@@ -75,6 +77,7 @@ class Comparison:
         layer = self._layers[id(call.layer)]
         args, kwargs = fill(call.args), fill(call.kwargs)
         self._note_signs(call, layer, args)
+        self._is_open |= layer.has_open_signs(args)
         self._since.append(call)
         return tuple(map(self._compare, call.outputs, layer(args, kwargs)))
 
@@ -95,8 +98,8 @@ class Comparison:
             )
             return model
         theirs = self._values[self.tensors[value]]
-        self.taps.append(_tap(name, theirs, model, _known_trap(self.graph, self._since)))
-        self._since = []
+        self.taps.append(_tap(name, theirs, model, self._is_open, _known_trap(self.graph, self._since)))
+        self._since, self._is_open = [], False
         return Interval.exact(theirs)
 
 
@@ -105,7 +108,7 @@ def _values_of(file: Flatbuffer, tensors: list[int], images: np.ndarray) -> dict
     return dict(zip(tensors, values if len(tensors) > 1 else [values], strict=True))
 
 
-def _tap(name: str, theirs: np.ndarray, model: Interval, trap: str) -> Tap:
+def _tap(name: str, theirs: np.ndarray, model: Interval, is_open: bool, trap: str) -> Tap:
     ours, radius = model.center.numpy(), model.radius.numpy()
     if theirs.shape != ours.shape:
         return Tap(name, np.inf, np.inf, 1.0, f"the file gives {theirs.shape}, the model {ours.shape}")
@@ -113,7 +116,8 @@ def _tap(name: str, theirs: np.ndarray, model: Interval, trap: str) -> Tap:
     difference[~np.isfinite(difference)] = np.inf
     ratio = difference / np.maximum(radius, SMALLEST)
     ratio[~np.isfinite(ratio)] = np.inf  # a model of NaNs has no function to keep
-    undecided = radius > DECIDED * max(ours.std(), np.abs(ours).mean(), SMALLEST)
+    # Without an open sign the radius is that of rounding alone, also where all values are 0.
+    undecided = is_open & (radius > DECIDED * max(ours.std(), np.abs(ours).mean(), SMALLEST))
     return Tap(
         name,
         float(difference.max()),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import larq as lq
 import tensorflow as tf
 
 from bnn_keras.nn.bounds import unknown
@@ -30,3 +31,12 @@ class Layer64:
     def __call__(self, args: Any, kwargs: Any) -> tuple[Interval, ...]:
         """The outputs of the layer for arguments that contain intervals."""
         return evaluate(self.twin, self.bound, args, kwargs)
+
+    def has_open_signs(self, args: Any) -> bool:
+        """Whether the layer quantizes its input and an interval of that lies on both sides of a step."""
+        is_quantizer = isinstance(self.twin, lq.quantizers.Quantizer)
+        quantizer = self.twin if is_quantizer else getattr(self.twin, "input_quantizer", None)
+        intervals = [leaf for leaf in tf.nest.flatten(args) if isinstance(leaf, Interval)]
+        return quantizer is not None and any(
+            bool(tf.reduce_any(quantizer(interval.low) != quantizer(interval.high))) for interval in intervals
+        )

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.deploy.conversion.taps import find_taps
+from bnn_keras.deploy.scores import scores
 from bnn_keras.deploy.verification import binary, storage
 from bnn_keras.deploy.verification.comparison import Comparison
 from bnn_keras.deploy.verification.regions import Regions
@@ -42,7 +43,7 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
         []
     """
     graph, file = read_graph(model), Flatbuffer(flatbuffer)
-    exceptions = _exceptions(model.predict(images, batch_size=32, verbose=0), run(flatbuffer, images))
+    exceptions = _exceptions(scores(model, images), run(flatbuffer, images))
     others = [item.image for item in exceptions[:EXPLAINED] if item.image >= STAGE_IMAGES]
     noise = np.random.default_rng(0).uniform(0, 255, (1, *images.shape[1:]))
     probes = np.concatenate([images[:STAGE_IMAGES], images[others], noise]).astype(np.float32)
