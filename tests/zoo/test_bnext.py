@@ -77,14 +77,14 @@ def test_every_second_block_has_the_attention_counting_the_stem_as_0():
 
 def _mean_of_the_mix(monkeypatch):
     """BNext as the paper draws it: the feature maps themselves are mixed, and then averaged."""
-    mean, float_conv, average_pool = bnext.mean, bnext.float_conv, bnext.shared.average_pool
+    mean, float_conv, average_pool = bnext.mean, bnext.pytorch.conv, bnext.shared.average_pool
 
     def averaged_later(x, filters, kernel_size, name, *args, **kwargs):
         x = mean(x, f"{name}_mean") if name.endswith("/squeeze") else x
         return float_conv(x, filters, kernel_size, name, *args, **kwargs)
 
     monkeypatch.setattr(bnext, "mean", lambda x, name: x)
-    monkeypatch.setattr(bnext, "float_conv", averaged_later)
+    monkeypatch.setattr(bnext.pytorch, "conv", averaged_later)
     monkeypatch.setattr(bnext, "_pooled", lambda x, s, name: x if s == 1 else average_pool(x, f"{name}/p"))
 
 
