@@ -15,6 +15,8 @@ from bnn_keras import data, deploy, training
 
 import tensorflow as tf  # isort: skip
 
+SMALL = {"blocks": (1, 1, 1, 1), "channels": (32, 32, 32)}  # settings of a MeliusNet
+
 
 def write_digits(folder: Path, count: int) -> Path:
     """Write some of scikit-learn's digits as images, one subfolder for each class."""
@@ -31,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("pictures", type=Path, nargs="?", help="one subfolder for each class")
     parser.add_argument("--model", default="meliusneta", help="one of: " + ", ".join(zoo.list_models()))
+    parser.add_argument("--small", action="store_true", help="a MeliusNet of four blocks, for a first try")
     parser.add_argument("--image_size", type=int, default=32, help="edge in pixels; 224 for photographs")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch_size", type=int, default=16)
@@ -45,7 +48,7 @@ def main() -> None:
     recipe = recipe.override(epochs=arguments.epochs, batch_size=arguments.batch_size)
     training.make_deterministic(seed=0)
     shape = (arguments.image_size, arguments.image_size, 3)
-    network = zoo.build(arguments.model, shape, len(images.class_names), stem="thumbnail")
+    network = zoo.build(arguments.model, shape, len(images.class_names), **(SMALL if arguments.small else {}))
     bnn_keras.train(network, images, recipe, arguments.output_dir)
 
     trained = bnn_keras.load(arguments.output_dir)

@@ -12,7 +12,12 @@ from bnn_keras import deploy
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RUNS = {
     "own_model": (["--epochs=1", "--train_examples=64", "--output_dir=run"], "run/own_model.tflite", 32, 3),
-    "own_images": (["--epochs=1", "--count=60", "--output_dir=run"], "run/meliusneta.tflite", 32, 3),
+    "own_images": (
+        ["--epochs=1", "--count=60", "--small", "--output_dir=run"],
+        "run/meliusneta.tflite",
+        32,
+        3,
+    ),
     "plain_fit": (["--epochs=1", "--output=plain.tflite"], "plain.tflite", 8, 1),
 }
 
