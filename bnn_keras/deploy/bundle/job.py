@@ -24,11 +24,11 @@ class Source:
     """A model to convert.
 
     Args:
-        model: in memory.
-        path: the file that its weights are from.
+        model: the model itself.
+        path: the file that its weights come from.
         config: of its run folder; empty for a file that is in none.
-        class_names: empty if unknown.
-        output: where the .tflite goes unless told otherwise.
+        class_names: empty if they are not known.
+        output: the path of the .tflite file, unless another one is asked for.
         orientation: of the images that the model takes.
     """
 
@@ -43,7 +43,7 @@ class Source:
         """The source for a file that takes its images upside down.
 
         Raises:
-            UserError: the model takes them upright only.
+            UserError: the model takes upright images only.
         """
         model = orientations.upside_down(self.model)
         return dataclasses.replace(self, model=model, orientation=UPSIDE_DOWN)
@@ -51,12 +51,12 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """What a file and its model are compared on.
+    """The images on which a file and its model are compared.
 
     Args:
         images: float32 [n, height, width, 3].
-        labels: [n], or None.
-        dataset: that they are from.
+        labels: [n], their classes; None if they are not known.
+        dataset: the name of their data set.
     """
 
     images: np.ndarray
@@ -85,8 +85,9 @@ def images(source: Source, dataset: str | None, data_dir: str | None, limit: int
     """Real images to compare on, and where they are from.
 
     Args:
-        dataset, data_dir: as for training; the run's own if None.
-        limit: take no more.
+        source: of the model.
+        dataset, data_dir: as for training; None takes the run's own.
+        limit: the largest number of images.
 
     Raises:
         UserError: the data set is absent, or its images do not fit the model.
@@ -126,7 +127,7 @@ def write(source: Source, compared: Compared, output: str | None) -> Path:
     """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
 
     Raises:
-        UserError: the file was refused, or the disk takes no more; nothing was written.
+        UserError: the file was refused, or the disk is full. Nothing was written.
     """
     path = Path(output) if output else source.output
     if path.suffix != ".tflite":

@@ -1,7 +1,7 @@
-"""Which way up a network takes its image.
+"""The orientation in which a network takes its image.
 
-Networks that come from PyTorch turn their image first (`bnn_keras.nn.layers.Rotate180`). Whoever can feed
-it turned, as many cameras can, saves that.
+Networks that come from PyTorch turn their image by 180 degrees first (`bnn_keras.nn.layers.Rotate180`). A
+device that gets its image turned already, as many cameras deliver it, does not need that operation.
 """
 
 import tensorflow as tf
@@ -19,7 +19,7 @@ def upside_down(model: tf.keras.Model) -> tf.keras.Model:
     """
     if not any(isinstance(layer, layers.Rotate180) for layer in model.layers):
         raise UserError(
-            f"{model.name} does not turn its image, so it takes it upright only: "
+            f"{model.name} does not turn its image, so it takes upright images only: "
             f"--orientation={UPSIDE_DOWN} is for networks such as BNext."
         )
     copy = tf.keras.models.clone_model(model, clone_function=_unturned)
