@@ -162,8 +162,14 @@ class Group:
             if all(worker.status == 0 for worker in self._workers):
                 return None, 0
             time.sleep(POLL_SECONDS)
+        # A worker that loses a peer fails or aborts as well, perhaps before its peer is seen to have ended:
+        # the others are suspected first.
+        deadline = time.monotonic() + GRACE_SECONDS
+        while not any(worker.status not in (None, 0, -signal.SIGABRT) for worker in self._workers):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_SECONDS)
         ended = [(worker, worker.status) for worker in self._workers if worker.status]
-        # A worker that loses a peer fails or aborts as well: the others are suspected first.
         killed = [(worker, status) for worker, status in ended if status < 0 and status != -signal.SIGABRT]
         failed = [(worker, status) for worker, status in ended if status > 0]
         if failed and not killed:
