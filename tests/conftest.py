@@ -1,5 +1,6 @@
 """Shared by all tests: Keras 2 first, and the folder of real samples where it is there."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -8,6 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import bnn_keras  # noqa: F401  isort: skip
 import pytest
 
+# Graphs are many small objects that live on: looking for garbage among them took a fifth of the time.
+gc.set_threshold(50_000, 50, 1000)
 SHARED = Path(__file__).parents[2] / "shared"
 
 

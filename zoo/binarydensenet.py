@@ -34,6 +34,11 @@ PARAMS = {"binarydensenet28": 5_127_688, "binarydensenet37": 8_698_440}  # group
 RECIPES = {**dict.fromkeys(VARIANTS, "meliusnet"), "densenet28": "float_study"}
 
 
+def block(x: tf.Tensor, growth: int, name: str, **conv_options: Any) -> tf.Tensor:
+    """A dense block alone."""
+    return shared.dense_block(x, growth, name, **conv_options)[0]
+
+
 def network(
     x: tf.Tensor,
     *,
@@ -59,14 +64,8 @@ def network(
         conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
     """
     x = shared.stem(x, stem, stem_pool)
-    for section, depth in enumerate(blocks, start=1):
-        for number in range(1, depth + 1):
-            x, _ = shared.dense_block(x, growth, f"section{section}_block{number}", **conv_options)
-        if section < len(blocks):
-            name = f"section{section}_transition"
-            x = shared.transition(x, channels[section - 1], name, convolve_first=convolve_first)
-    x = shared.relu(shared.batch_norm(x, "head/bn"), "head/relu")
-    return head(x)
+    sections = growth, blocks, channels, 1, convolve_first
+    return head(shared.dense_sections(x, block, *sections, **conv_options))
 
 
 PAPER = Paper(

@@ -116,14 +116,8 @@ def network(
         conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
     """
     x = shared.stem(x, stem, stem_pool)
-    for section, depth in enumerate(blocks, start=1):
-        for number in range(1, depth + 1):
-            x = BLOCKS[block](x, growth, f"section{section}_block{number}", **conv_options)
-        if section < len(blocks):
-            name = f"section{section}_transition"
-            x = shared.transition(x, channels[section - 1], name, groups, convolve_first)
-    x = shared.relu(shared.batch_norm(x, "head/bn"), "head/relu")
-    return head(x)
+    sections = growth, blocks, channels, groups, convolve_first
+    return head(shared.dense_sections(x, BLOCKS[block], *sections, **conv_options))
 
 
 PAPER = Paper(

@@ -165,6 +165,35 @@ def transition(
     return average_pool(conv(x, filters, 1, f"{name}/conv", groups=groups), name)
 
 
+def dense_sections(
+    x: tf.Tensor,
+    block: Callable[..., tf.Tensor],
+    growth: int,
+    blocks: tuple[int, ...],
+    channels: tuple[int, ...],
+    groups: int = 1,
+    convolve_first: bool = False,
+    **conv_options: Any,
+) -> tf.Tensor:
+    """Sections of growing blocks with transitions between them, and the BatchNorm and ReLU of the head.
+
+    Args:
+        x: what the stem gives.
+        block: puts a block after x: `block(x, growth, name, **conv_options)`.
+        blocks: number of blocks in each section.
+        channels: after the transition that ends each section but the last.
+        growth, conv_options: of the blocks.
+        groups, convolve_first: see `transition`.
+    """
+    for section, depth in enumerate(blocks, start=1):
+        for number in range(1, depth + 1):
+            x = block(x, growth, f"section{section}_block{number}", **conv_options)
+        if section < len(blocks):
+            name = f"section{section}_transition"
+            x = transition(x, channels[section - 1], name, groups, convolve_first)
+    return relu(batch_norm(x, "head/bn"), "head/relu")
+
+
 def stem(x: tf.Tensor, kind: str, pool: int = 3, name: str = "stem") -> tf.Tensor:
     """The first layers, in 32 bits (MeliusNet, section 3.2, figure 2).
 

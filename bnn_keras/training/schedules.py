@@ -50,10 +50,9 @@ class Constant(Schedule):
         return tf.constant(self.value, tf.float64)
 
 
-@register
 @dataclasses.dataclass(eq=False)
-class Cosine(Schedule):
-    """Half a cosine from the peak to the final value, which it keeps afterwards.
+class Fall(Schedule):
+    """A schedule that falls from the peak to the final value.
 
     Args:
         peak, final: values at time 0 and at the end.
@@ -64,55 +63,39 @@ class Cosine(Schedule):
     duration: float
     final: float = 0.0
 
-    @override
-    def at(self, time: tf.Tensor) -> tf.Tensor:
-        angle = math.pi * _progress(time, self.duration)
-        return self.final + 0.5 * (self.peak - self.final) * (1 + tf.cos(angle))
-
-
-def _progress(time: tf.Tensor, duration: float) -> tf.Tensor:
-    """The share of a duration that has passed, at most 1."""
-    return tf.minimum(time / max(duration, 1), 1.0)
+    def progress(self, time: tf.Tensor) -> tf.Tensor:
+        """The share of the duration that has passed, at most 1."""
+        return tf.minimum(time / max(self.duration, 1), 1.0)
 
 
 @register
-@dataclasses.dataclass(eq=False)
-class Linear(Schedule):
-    """A straight line from the peak to the final value, which it keeps afterwards.
-
-    Args:
-        peak, final: values at time 0 and at the end.
-        duration: of the fall.
-    """
-
-    peak: float
-    duration: float
-    final: float = 0.0
+class Cosine(Fall):
+    """Half a cosine from the peak to the final value, which it keeps afterwards."""
 
     @override
     def at(self, time: tf.Tensor) -> tf.Tensor:
-        return self.peak + (self.final - self.peak) * _progress(time, self.duration)
+        return self.final + 0.5 * (self.peak - self.final) * (1 + tf.cos(math.pi * self.progress(time)))
 
 
 @register
-@dataclasses.dataclass(eq=False)
-class CosineRestarts(Schedule):
+class Linear(Fall):
+    """A straight line from the peak to the final value, which it keeps afterwards."""
+
+    @override
+    def at(self, time: tf.Tensor) -> tf.Tensor:
+        return self.peak + (self.final - self.peak) * self.progress(time)
+
+
+@register
+class CosineRestarts(Cosine):
     """A `Cosine` that starts again whenever it has ended (Loshchilov and Hutter, 2017, equation 5).
 
-    Source: https://arxiv.org/abs/1608.03983, with cycles of equal length.
-
-    Args:
-        peak, final: values at the start and at the end of each cycle.
-        duration: of one cycle.
+    Source: https://arxiv.org/abs/1608.03983, with cycles of equal length, the duration.
     """
-
-    peak: float
-    duration: float
-    final: float = 0.0
 
     @override
     def at(self, time: tf.Tensor) -> tf.Tensor:
-        return Cosine(self.peak, self.duration, self.final).at(tf.math.floormod(time, self.duration))
+        return super().at(tf.math.floormod(time, self.duration))
 
 
 @register

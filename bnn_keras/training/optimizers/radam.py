@@ -1,17 +1,16 @@
 """Rectified Adam, as in its own paper and as in MeliusNet's released code."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 from typing_extensions import override
 
-from bnn_keras.training.optimizers.base import Optimizer
+from bnn_keras.training.optimizers.adam import Adam
 from bnn_keras.training.schedules import Schedule
 
 
 @tf.keras.utils.register_keras_serializable(package="bnn_keras")
-class RAdam(Optimizer):
+class RAdam(Adam):
     """Rectified Adam (Liu et al., 2020, https://arxiv.org/abs/1908.03265, algorithm 2).
 
     N_sma is the length of the approximated simple moving average. Once it is above a threshold, a
@@ -40,14 +39,8 @@ class RAdam(Optimizer):
         name: str = "RAdam",
         **kwargs: Any,
     ) -> None:
-        super().__init__(learning_rate, name=name, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, name, **kwargs)
         self.rectified_above = rectified_above
-
-    @override
-    def make_slots(self, var_list: Sequence[tf.Variable]) -> None:
-        self.momentums = self.slots(var_list, "m")
-        self.velocities = self.slots(var_list, "v")
 
     @override
     def step_numbers(self, t: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -74,10 +67,4 @@ class RAdam(Optimizer):
 
     @override
     def get_config(self) -> dict:
-        return {
-            **super().get_config(),
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "rectified_above": self.rectified_above,
-        }
+        return {**super().get_config(), "rectified_above": self.rectified_above}
