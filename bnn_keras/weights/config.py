@@ -45,7 +45,9 @@ def read_config(content: bytes, path: str | os.PathLike) -> Tree:
     try:
         tree = json.loads(content, object_pairs_hook=functools.partial(_without_duplicates, path))
         return _Checker(path).named(tree, "layer")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UserError:
+        raise
+    except ValueError as error:  # also of a number with thousands of digits
         raise UserError(
             f"{path} is not a whole .keras file: its config.json is not JSON ({error})."
         ) from error
@@ -163,7 +165,9 @@ class _Checker:
             is_function = checked["class_name"] in FUNCTION_LAYERS
             texts = frozenset(allowed.ARGUMENTS.split() if is_function else ())
             checked["name"] = self._name(item.get("name"))
-            checked["inbound_nodes"] = self._arguments(item["inbound_nodes"], texts)
+            checked["inbound_nodes"] = calls = self._arguments(item["inbound_nodes"], texts)
+            if not isinstance(calls, list) or not all(map(_takes_tensor, calls)):
+                self._refuse(f"the layer {checked['name']!r} is called without a tensor")
         return checked
 
     def _listed(self, item: Tree, role: str) -> Tree:
@@ -309,6 +313,17 @@ class _Rounds(list):
         if self.rounds > ROUNDS_AT_MOST:
             raise UserError("its layers wait for one another's outputs")
         return super().__iter__()
+
+
+def _takes_tensor(arguments: Any) -> bool:
+    """Whether an output of a layer is among the arguments of a call; Keras would run another call at once."""
+    if isinstance(arguments, dict):
+        return any(map(_takes_tensor, arguments.values()))
+    if not isinstance(arguments, list):
+        return False
+    if len(arguments) in (3, 4) and isinstance(arguments[0], str) and arguments[0] != CONSTANT:
+        return True
+    return any(map(_takes_tensor, arguments))
 
 
 def _registered(name: object) -> Any:

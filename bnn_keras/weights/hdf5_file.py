@@ -21,6 +21,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NOWHERE = 2**64 - 1  # the address of what is not stored
 UNPACKED_AT_MOST = 20  # times the file's size
 DEEPEST = 32  # groups in groups
+HIGHEST_TREE = 16  # levels of a tree of addresses
 LARGEST_RANK = 32
 
 # Messages of an object header.
@@ -112,6 +113,7 @@ class _Reader:
         self.content = memoryview(content)
         self.seen: set[int] = set()
         self.left = UNPACKED_AT_MOST * len(content)  # bytes that may still be unpacked
+        self.texts: dict[int, dict[int, bytes]] = {}  # of the heaps, by their addresses
 
     def root(self) -> Group:
         """The file's outermost group."""
@@ -192,17 +194,17 @@ class _Reader:
             raise ValueError("a group has no names")
         return self._bytes(data, size)
 
-    def _leaves(self, start: int, kind: int, key_size: int) -> Iterator[int]:
+    def _leaves(self, start: int, kind: int, key_size: int, below: int = HIGHEST_TREE) -> Iterator[int]:
         """The addresses of what a B-tree holds, from its leaves; for arrays those of the leaves' keys."""
         self._once(start)
         signature, found, level, entries = self._unpack("<4sBBH", start)
-        if signature != b"TREE" or found != kind:
+        if signature != b"TREE" or found != kind or level >= below:
             raise ValueError("a tree of addresses is damaged")
         for i in range(entries):
             key = start + 24 + i * (key_size + 8)
             (child,) = self._unpack("<Q", key + key_size)
             if level > 0:
-                yield from self._leaves(child, kind, key_size)
+                yield from self._leaves(child, kind, key_size, below=level)
             else:
                 yield child if kind == 0 else key
 
@@ -281,7 +283,7 @@ class _Reader:
             has_name = version == 1 or filter_id >= 256
             name_size, _, values = self._unpack("<HHH" if has_name else "<0sHH", place + 2)
             name_size = name_size if has_name else 0
-            if filter_id not in (DEFLATE, SHUFFLE):
+            if filter_id not in (DEFLATE, SHUFFLE) or filter_id in found:
                 raise _DamagedError("an array that is packed in a form other than gzip")
             found.append(filter_id)
             place += (8 if has_name else 6) + name_size + 4 * (values + (values % 2 if version == 1 else 0))
@@ -333,15 +335,27 @@ class _Reader:
     def _text(self, start: int) -> str:
         """A text in one of the heaps that hold texts of any length."""
         size, heap, wanted = self._unpack("<IQI", start)
-        signature, heap_size = self._unpack("<4s4xQ", heap)
-        place, end = heap + 16, heap + heap_size
-        while signature == b"GCOL" and place + 16 <= end:
+        if heap not in self.texts:
+            self.texts[heap] = dict(self._heap_texts(heap))
+        if wanted not in self.texts[heap]:
+            raise ValueError("a text is missing")
+        text = self.texts[heap][wanted][:size]
+        self._spend(len(text))
+        return text.decode()
+
+    def _heap_texts(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """The texts in a heap, by their numbers."""
+        signature, size = self._unpack("<4s4xQ", start)
+        if signature != b"GCOL":
+            raise ValueError("a heap of texts is damaged")
+        self._spend(size)
+        place, end = start + 16, start + len(self._bytes(start, size))
+        while place + 16 <= end:
             index, stored = self._unpack("<H6xQ", place)
-            if index == wanted:
-                self._spend(size)
-                return bytes(self._bytes(place + 16, min(size, stored))).decode()
+            if index == 0:  # the space that is left
+                return
+            yield index, bytes(self._bytes(place + 16, stored))
             place += 16 + -(-stored // 8) * 8
-        raise ValueError("a text is missing")
 
 
 # Place of the first bit, number of bits, exponent and mantissa, and the exponent's bias, by size in bytes.

@@ -22,6 +22,7 @@ NOTES = ("epoch", "best_top1_acc")
 FIRST_SAFE_TORCH = (2, 10)
 AT_MOST = 2**33  # bytes
 MEMBERS_AT_MOST = 100_000
+ZIP_SIGNATURE = b"PK"
 # What torch.load raises for a damaged file.
 DAMAGES = (
     RuntimeError,
@@ -38,6 +39,34 @@ DAMAGES = (
     struct.error,
     zipfile.BadZipFile,
 )
+
+
+class _NumberType:
+    """Stands for `numpy.dtype` in a pickle; that class itself can be given a state that breaks NumPy.
+
+    Args:
+        name: of the type.
+    """
+
+    def __init__(self, name: str, *_: object) -> None:
+        self.name = name
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _number(kind: _NumberType, content: bytes) -> float:
+    """Stands for the function that makes a NumPy number in a pickle."""
+    if kind.name not in ("f4", "f8", "i8"):
+        raise ValueError(f"a number of the type {kind.name!r}")
+    return float(np.frombuffer(content, f"<{kind.name}", count=1)[0])
+
+
+STAND_INS: list[Any] = [
+    (_NumberType, "numpy.dtype"),
+    (_number, "numpy.core.multiarray.scalar"),
+    (_number, "numpy._core.multiarray.scalar"),  # written with NumPy 2
+]
 
 
 def is_torch(path: Path) -> bool:
@@ -85,8 +114,8 @@ def _load(path: Path) -> Any:
             f"Received: torch {torch.__version__}."
         )
     content = _checked(files.read_bytes(path, AT_MOST), path)
-    # Data, not code: the released training saves its accuracies as they come.
-    with torch.serialization.safe_globals(_number_types()):
+    # The released training saves its accuracies as numbers of NumPy.
+    with torch.serialization.safe_globals(STAND_INS):
         try:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
@@ -97,7 +126,7 @@ def _load(path: Path) -> Any:
 
 def _checked(content: bytes, path: Path) -> bytes:
     """The content, if it promises no more than it holds: PyTorch's archives are not packed."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    if not content.startswith(ZIP_SIGNATURE):
         return content  # the form before PyTorch 1.6, a series of pickles
     try:
         members = zipfile.ZipFile(io.BytesIO(content)).infolist()
@@ -142,13 +171,6 @@ def _refusal(path: Path, reason: str) -> str:
 def _first_line(error: object) -> str:
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).rstrip(".")
-
-
-def _number_types() -> list[Any]:
-    """What a NumPy number is made of in a pickle."""
-    kinds = (np.float32, np.float64, np.int64)
-    scalar = np.core.multiarray.scalar  # type: ignore[attr-defined]
-    return [scalar, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
 
 
 def _is_tensor(value: object) -> bool:
