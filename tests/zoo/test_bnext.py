@@ -45,7 +45,10 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize("name", COUNTS)
+# The largest ones are built for the tables of docs/tables.md as well (large).
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.large if n in ("bnext_s", "bnext_m") else ()) for n in COUNTS]
+)
 def test_counts_are_those_of_the_code(name):
     model = zoo.build(name)
     profile = accounting.profile(model, dense=True)
@@ -153,16 +156,16 @@ def test_progressive_kernels_are_clipped_quotients_until_they_are_signs():
 
 
 def test_the_temperature_is_saved_with_the_model(tmp_path):
-    model = small(temperature=0.3)
+    model = small(temperature=0.3, widths=FEWER)
     model.save(tmp_path / "m.keras")
     loaded = tf.keras.models.load_model(tmp_path / "m.keras")
-    assert [float(q.temperature) for q in quantizers.progressive(loaded)] == [np.float32(0.3)] * 13
+    assert [float(q.temperature) for q in quantizers.progressive(loaded)] == [np.float32(0.3)] * 5
     x = images(2, 32)
     np.testing.assert_array_equal(loaded(x), model(x))
 
 
 def test_a_step_keeps_kernels_and_shares_within_their_bounds():
-    model = small()
+    model = small(widths=FEWER)
     conv, mix = model.get_layer("block1_3x3/conv"), model.get_layer("block1_3x3/mix")
     conv.kernel.latent_variable.assign(tf.ones_like(conv.kernel.latent_variable) * 1.4)
     model.compile(tf.keras.optimizers.SGD(1e4), "mse")
@@ -196,7 +199,7 @@ def test_the_file_is_binary_and_the_report_says_what_the_hard_sign_changed(conve
 
 
 def test_hardening_changes_nothing_below_the_threshold():
-    model, x = small(temperature=1e-8), images(3, 32)
+    model, x = small(temperature=1e-8, widths=FEWER), images(3, 32)
     hard = hardening.harden(model)
     np.testing.assert_array_equal(hard(x), model(x))
     found = hardening.measure(model, hard, x)
@@ -211,7 +214,7 @@ def test_other_networks_are_not_hardened():
 
 
 def test_upside_down_takes_the_turned_image():
-    model, x = small(), images(2, 32)
+    model, x = small(widths=FEWER), images(2, 32)
     turned = orientation.upside_down(model)
     np.testing.assert_array_equal(turned(x[:, ::-1, ::-1]), model(x))
     assert not any(isinstance(layer, layers.Rotate180) for layer in turned.layers)
