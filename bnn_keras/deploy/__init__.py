@@ -10,14 +10,13 @@ from bnn_keras.deploy.conversion.lowering import to_flatbuffer
 from bnn_keras.deploy.verification.report import Report, lines, require
 from bnn_keras.deploy.verification.verify import verify
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
-from bnn_keras.tflite.interpreter import interpreter, run
+from bnn_keras.tflite.interpreter import run
 
 __all__ = [
     "UPRIGHT",
     "UPSIDE_DOWN",
     "Report",
     "convert",
-    "interpreter",
     "lines",
     "require",
     "run",

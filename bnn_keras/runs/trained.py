@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -10,17 +9,17 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras import data, json_file, weights
+from bnn_keras import data, files, json_file, weights
 from bnn_keras.errors import UserError
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.checkpoint import BEST
 from bnn_keras.settings.orientation import UPRIGHT
-from bnn_keras.tflite import interpreter as interpreters
-from bnn_keras.tflite.flatbuffer import Flatbuffer
+from bnn_keras.tflite.interpreter import Interpreter
 
 VALID = "a run folder, a .keras, a .weights.h5 or a .tflite file"
 WEIGHTS_SUFFIX = ".weights.h5"
+LARGEST_TFLITE = 2**31  # bytes; the format has no larger offsets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,18 +224,25 @@ def _read_weights(path: Path) -> tf.keras.Model:
 
 
 def _read_tflite(path: Path) -> TrainedNetwork:
-    content = path.read_bytes()
-    _refuse_damaged(content, path)
-    interpreter = interpreters.interpreter(content, os.cpu_count() or 1)
-    shape = tuple(map(int, interpreter.input_shapes[0][1:]))
-    network = TrainedNetwork(path, interpreter.predict, shape, int(interpreter.output_shapes[0][-1]))
+    content = files.read_bytes(path, LARGEST_TFLITE)
+    interpreter = Interpreter(content, path, os.cpu_count() or 1)
+    sides = (interpreter.inputs, interpreter.outputs)
+    # One input and one output, each a float32 array for one image.
+    if any(len(side) != 1 or side[0][0][:1] != (1,) or side[0][1] != "float32" for side in sides):
+        taken, given = ([f"{kind} {list(shape)}" for shape, kind in side] for side in sides)
+        raise UserError(
+            f"{path} takes {', '.join(taken)} and gives {', '.join(given)}; valid: a network from one "
+            f"float32 image to one float32 array."
+        )
+    ((shape, _),), ((scores, _),) = sides
+    network = TrainedNetwork(path, interpreter.predict, shape[1:], scores[-1])
     manifest = path.with_suffix(".json")
     if not manifest.is_file():
         return network
     said = json_file.read_json(manifest, _Manifest, "the manifest of a .tflite file")
 
     def turned(images: np.ndarray) -> np.ndarray:
-        return interpreter.predict(np.ascontiguousarray(images[:, ::-1, ::-1]))
+        return interpreter.predict(images[:, ::-1, ::-1])
 
     return dataclasses.replace(
         network,
@@ -244,11 +250,3 @@ def _read_tflite(path: Path) -> TrainedNetwork:
         class_names=said.class_names or None,
         trained_on=said.input,
     )
-
-
-def _refuse_damaged(content: bytes, path: Path) -> None:
-    # The interpreter trusts its input: a damaged file would end the process without a word.
-    try:
-        Flatbuffer(content)
-    except (struct.error, IndexError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not a whole TFLite file ({str(error).rstrip('.')}).") from error

@@ -27,7 +27,15 @@ TYPES = {
     schema.TensorType.INT8: np.int8,
     schema.TensorType.BOOL: np.bool_,
 }
-OP_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+
+
+def _names(enumeration: type) -> dict[int, str]:
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
+
+
+OP_NAMES = _names(schema.BuiltinOperator)
+OPTION_NAMES = _names(schema.BuiltinOptions)
+TYPE_NAMES = _names(schema.TensorType)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +69,18 @@ class Flatbuffer:
     def ops(self) -> list[Op]:
         """The operations, in the order of execution."""
         return [
-            Op(self._op_name(op.opcodeIndex), tuple(map(int, op.inputs)), tuple(map(int, op.outputs)))
+            Op(self.op_name(op.opcodeIndex), tuple(map(int, op.inputs)), tuple(map(int, op.outputs)))
             for op in self.graph.operators
         ]
 
-    def _op_name(self, index: int) -> str:
+    def op_name(self, index: int) -> str:
+        """The name of an operation, by its place among the file's operator codes."""
         code = self.model.operatorCodes[index]
         if code.customCode:
             return code.customCode.decode()
         # Older files keep the code in a field of one byte.
-        return OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        return OP_NAMES.get(number, f"with the number {number}")
 
     def shape(self, index: int) -> tuple[int, ...]:
         """The shape of a tensor."""

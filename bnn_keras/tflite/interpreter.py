@@ -1,16 +1,144 @@
-"""Running a TFLite file on this machine."""
+"""Running a .tflite file, after a check and in another process.
 
+TFLite's kernels trust their inputs: a crafted file can end the process that runs it. A file is checked
+(`bnn_keras.tflite.checking`), and as no check can foresee what every kernel does, the interpreter has a
+process of its own (`bnn_keras.tflite.interpreter_process`), which imports no TensorFlow, has no other
+files open, and may not write any. If it ends, that is a `UserError`.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import weakref
+from multiprocessing.connection import Connection
 from typing import Any
 
-import larq_compute_engine as lce
 import numpy as np
+from larq_compute_engine.tflite.python import interpreter_wrapper_lite
+
+from bnn_keras.errors import UserError
+from bnn_keras.tflite import interpreter_process
+from bnn_keras.tflite.checking import check_tflite
+from bnn_keras.tflite.interpreter_process import SECONDS
+
+LONGEST_REASON = 200  # characters
+TFLITE_ERROR = "ERROR: "
 
 
-def interpreter(flatbuffer: bytes, threads: int = 2) -> lce.testing.Interpreter:
-    """LCE's interpreter with the flags that are fast."""
-    return lce.testing.Interpreter(flatbuffer, num_threads=threads, use_indirect_bgemm=True, use_xnnpack=True)
+class Interpreter:
+    """LCE's interpreter of one file, with the flags that are fast.
+
+    Args:
+        content: the file's bytes.
+        name: of the file, for the messages.
+        threads: of the interpreter.
+
+    Attributes:
+        inputs, outputs: for each array that the file takes or gives, its shape with a batch of 1 and the
+            name of its type.
+
+    Raises:
+        UserError: the file is refused by the check or the interpreter, or crashes that.
+    """
+
+    def __init__(self, content: bytes, name: str | os.PathLike = "The file", threads: int = 2) -> None:
+        check_tflite(content, name)
+        self.name = name
+        self._connection, theirs = multiprocessing.Pipe()
+        with theirs:
+            self._process = _start(theirs.fileno(), threads)
+        weakref.finalize(self, _end, self._connection, self._process)
+        self._send(content)
+        described = json.loads(self._receive())
+        self.inputs, self.outputs = ([(tuple(s), t) for s, t in side] for side in described)
+
+    def predict(self, images: np.ndarray | list[np.ndarray]) -> Any:
+        """Run the file on each image.
+
+        Args:
+            images: [batch, ...]; or a list with such an array for each input of the file.
+
+        Returns:
+            [batch, ...]; or a list with such an array for each output of the file, if it has several.
+
+        Raises:
+            UserError: the images have another shape, or the interpreter fails or crashes.
+        """
+        arrays = images if isinstance(images, list) else [images]
+        given, taken = ([tuple(shape[1:]) for shape in of] for of in (_shapes(arrays), _shapes(self.inputs)))
+        if given != taken:
+            raise UserError(f"{self.name} takes arrays of shapes {taken}. Received: {given}.")
+        for array, (_, kind) in zip(arrays, self.inputs, strict=True):
+            self._send(np.ascontiguousarray(array, kind).tobytes())
+        rows = [[self._receive_array(*output) for output in self.outputs] for _ in arrays[0]]
+        outputs = [np.stack(column) for column in zip(*rows, strict=True)]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _receive_array(self, shape: tuple[int, ...], kind: str) -> np.ndarray:
+        values = np.frombuffer(self._receive(), kind)
+        if values.size != np.prod(shape):
+            raise UserError(f"{self.name} cannot be run: the shape of an output depends on the image.")
+        return values.reshape(shape[1:])
+
+    def _send(self, content: bytes) -> None:
+        try:
+            self._connection.send_bytes(content)
+        except OSError as error:
+            raise self._ended() from error
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise self._ended() from error
+
+    def _ended(self) -> UserError:
+        """Why the process ended."""
+        _, errors = self._process.communicate()
+        status = self._process.returncode
+        if status == -signal.SIGALRM:
+            reason = f"an image takes more than {SECONDS} seconds"
+        elif status < 0:
+            reason = f"it crashes the interpreter ({signal.Signals(-status).name})"
+        else:
+            lines = errors.decode(errors="replace").splitlines() or ["the interpreter ended"]
+            # TFLite's own message; otherwise the last line of Python's.
+            reason = next((line for line in lines if line.startswith(TFLITE_ERROR)), lines[-1])
+        reason = (
+            "".join(filter(str.isprintable, reason)).rstrip(".").removeprefix(TFLITE_ERROR)[:LONGEST_REASON]
+        )
+        return UserError(f"{self.name} cannot be run: {reason}.")
 
 
 def run(flatbuffer: bytes, images: np.ndarray) -> Any:
-    """What a file gives for each image: an array, or a list of them if it has several outputs."""
-    return interpreter(flatbuffer).predict(images)
+    """Run a file on each image, as `Interpreter.predict` does."""
+    return Interpreter(flatbuffer).predict(images)
+
+
+def _shapes(arrays: Any) -> list[tuple[int, ...]]:
+    return [array.shape if isinstance(array, np.ndarray) else array[0] for array in arrays]
+
+
+def _start(connection: int, threads: int) -> subprocess.Popen:
+    library = interpreter_wrapper_lite.__file__
+    return subprocess.Popen(
+        [sys.executable, interpreter_process.__file__, library, str(connection), str(threads)],
+        # The process finds NumPy where this one does.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+        pass_fds=[connection],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for this process only
+    )
+
+
+def _end(connection: Connection, process: subprocess.Popen) -> None:
+    connection.close()
+    process.kill()
+    process.wait()
+    if process.stderr is not None:
+        process.stderr.close()

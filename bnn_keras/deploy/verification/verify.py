@@ -10,7 +10,7 @@ from bnn_keras.deploy.verification.comparison import Comparison
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.deploy.verification.report import OtherClass, Report
 from bnn_keras.nn.graph import read_graph
-from bnn_keras.tflite.flatbuffer import Flatbuffer
+from bnn_keras.tflite.checking import check_tflite
 from bnn_keras.tflite.interpreter import run
 
 STAGE_IMAGES = 3  # compared in float64, stage by stage; the predicted class is compared on all images
@@ -31,7 +31,7 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
         if it passes the comparison stage by stage: then rounding is the reason.
 
     Raises:
-        UserError: `flatbuffer` is no TFLite file, or no bound is known for a layer.
+        UserError: `flatbuffer` is not a TFLite file or is damaged, or no bound is known for a layer.
 
     Example:
         >>> import bnn_keras
@@ -42,7 +42,7 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
         >>> bnn_keras.verify(network.keras_model, flatbuffer, images).problems
         []
     """
-    graph, file = read_graph(model), Flatbuffer(flatbuffer)
+    graph, file = read_graph(model), check_tflite(flatbuffer, "The file")
     exceptions = _exceptions(scores(model, images), run(flatbuffer, images))
     others = [item.image for item in exceptions[:EXPLAINED] if item.image >= STAGE_IMAGES]
     noise = np.random.default_rng(0).uniform(0, 255, (1, *images.shape[1:]))

@@ -1,0 +1,73 @@
+"""The process of `bnn_keras.tflite.interpreter`: a script that imports LCE's interpreter and NumPy only.
+
+Run as `python interpreter_process.py LIBRARY CONNECTION THREADS`. It receives a file, and sends the shapes
+and types of what the file takes and gives. Then it receives images, an array for each input, and sends
+for each of these images an array for each output. An error ends it with a message on stderr.
+"""
+
+import contextlib
+import importlib.util
+import json
+import resource
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+SECONDS = 20  # for an image; the largest networks take one or two
+LARGEST_MEMORY = 12 * 2**30  # bytes of addresses, which are more than those in use
+
+
+def main(library: str, connection: Connection, threads: int) -> None:
+    """Answer until the other side closes the connection."""
+    import numpy as np
+
+    content = connection.recv_bytes()
+    signal.alarm(SECONDS)  # ends the process
+    interpreter = _load(library).LiteInterpreter(content, threads, False, True, True)
+    described = [
+        [(list(map(int, shape)), np.dtype(kind).name) for shape, kind in zip(shapes, kinds, strict=True)]
+        for shapes, kinds in (
+            (interpreter.input_shapes, interpreter.input_types),
+            (interpreter.output_shapes, interpreter.output_types),
+        )
+    ]
+    connection.send_bytes(json.dumps(described).encode())
+    while True:
+        signal.alarm(0)
+        inputs = [
+            np.frombuffer(connection.recv_bytes(), kind).reshape(-1, *shape) for shape, kind in described[0]
+        ]
+        for images in zip(*inputs, strict=True):
+            signal.alarm(SECONDS)
+            for output in interpreter.predict(list(images)):
+                connection.send_bytes(np.ascontiguousarray(output).tobytes())
+
+
+def _load(library: str) -> Any:
+    """LCE's compiled interpreter by itself: importing its package would import TensorFlow."""
+    spec = importlib.util.spec_from_file_location("interpreter_wrapper_lite", library)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{library} is not a library")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _give_up_rights() -> None:
+    """Write no files, dump no core, and take no more memory than a network needs."""
+    for kind, limit in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, LARGEST_MEMORY),
+    ):
+        _, hard = resource.getrlimit(kind)
+        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (most, most))
+
+
+if __name__ == "__main__":
+    _give_up_rights()
+    # Until the other side closes the connection.
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        main(sys.argv[1], Connection(int(sys.argv[2])), int(sys.argv[3]))
