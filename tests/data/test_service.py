@@ -1,5 +1,6 @@
 """Parts of batches for several workers, and the tf.data service that decodes them."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -61,13 +62,30 @@ def test_what_cannot_be_shared_out_is_refused():
         digits.test(30, limit=2, part=(0, 3))
 
 
+@contextlib.contextmanager
+def server(*flags):
+    """A server of its own process, which Ctrl-C ends; its first line."""
+    command = [sys.executable, "-m", "bnn_keras", "data-service", *flags]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process.stdout.readline().strip()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
+
+
 @pytest.fixture(scope="module")
 def service_of_two():
-    """The address of a tf.data service with one dispatcher and two workers."""
-    dispatcher = service.start()
-    workers = [service.start(service.address(dispatcher)) for _ in range(2)]
-    yield service.address(dispatcher)
-    del workers, dispatcher
+    """The address of a tf.data service with one dispatcher and two workers.
+
+    In this process TensorFlow's workers would take up to two minutes to stop.
+    """
+    with server() as said:
+        address = said.removeprefix("hands out work at ")
+        with server(f"--dispatcher={address}") as first, server(f"--dispatcher={address}") as second:
+            assert first == second == f"decodes for {address}"
+            yield address
 
 
 def test_a_data_service_gives_the_same_batches(service_of_two):
@@ -118,17 +136,3 @@ def test_a_service_whose_port_is_taken(capfd):
         taken.listen()
         assert cli.run(["data-service", f"--port={taken.getsockname()[1]}"]) == 2
     assert "error: Cannot listen at port" in capfd.readouterr().err
-
-
-def test_servers_as_commands(tmp_path):
-    command = [sys.executable, "-m", "bnn_keras", "data-service"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as dispatcher:
-        address = dispatcher.stdout.readline().split()[-1]
-        with subprocess.Popen(
-            [*command, f"--dispatcher={address}"], cwd=ROOT, stdout=subprocess.PIPE
-        ) as worker:
-            assert worker.stdout.readline() == f"decodes for {address}\n".encode()
-            worker.send_signal(signal.SIGINT)
-            assert worker.wait(30) == 130
-        dispatcher.send_signal(signal.SIGINT)
-        assert dispatcher.wait(30) == 130
