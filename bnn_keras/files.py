@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -11,6 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bnn_keras.errors import UserError
+
+_PARTIAL = re.compile(r"\..*\.(\d+)\.partial(\..*)?", re.DOTALL)  # the number is the process's
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @contextlib.contextmanager
@@ -29,9 +34,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         UserError: the file cannot be written, for example because the disk is full.
     """
     path = Path(path)
-    # The same suffix, by which Keras chooses the file format.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     with writing(path):
+        if not path.name:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # The same suffix, by which Keras chooses the file format.
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -42,9 +49,22 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_partial(path: Path) -> bool:
+    """Whether this is a temporary file of `replacing`."""
+    return _PARTIAL.fullmatch(path.name) is not None
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether this is a temporary file of `replacing` that no other process is writing."""
+    match = _PARTIAL.fullmatch(path.name)
+    return match is not None and not (Path("/proc", match[1]).exists() and match[1] != str(os.getpid()))
+
+
 @contextlib.contextmanager
 def writing(path: str | os.PathLike) -> Iterator[None]:
     """Turn an error of the operating system while `path` is written into a `UserError`."""
+    if "\0" in os.fspath(path):
+        raise UserError(f"Cannot write {os.fspath(path)!r}: a path has no null characters.")
     try:
         yield
     except OSError as error:
@@ -58,8 +78,63 @@ def _reason(error: OSError, path: Path) -> str:
     full = error.errno == errno.ENOSPC or f"errno = {errno.ENOSPC}" in str(error)
     if not full:
         return error.strerror or str(error)
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    return f"no space left on the device ({shutil.disk_usage(folder).free / 2**20:.1f} MiB free)"
+    return f"no space left on the device ({shutil.disk_usage(_existing(path)).free / 2**20:.1f} MiB free)"
+
+
+def _existing(path: Path) -> Path:
+    """The innermost folder around a path that exists."""
+    return next(parent for parent in path.absolute().parents if os.path.exists(parent))
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time into the block, of all that lock this folder; the others wait.
+
+    A file system without such locks, such as NFS, lets all of them in.
+
+    Raises:
+        UserError: the folder cannot be created.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked process may have the descriptor too
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike) -> Iterator[None]:
+    """Turn an error of the operating system while `path` or what is in it is read into a `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        raise unusable(error, path) from error
+
+
+def unusable(error: OSError, path: str | os.PathLike) -> UserError:
+    """The sentence for an error of the operating system; the error names the path better if it does."""
+    if isinstance(error.filename, str | bytes):
+        path = os.fsdecode(error.filename)
+    return UserError(f"Cannot read {path}: {error.strerror or error}.")
+
+
+def printable(text: str) -> str:
+    """The text in one line: an escape for each control character, and for each byte that is no UTF-8.
+
+    The names of files can have both.
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    is_byte = "\udc80" <= match[0] <= "\udcff"  # that Python could not decode
+    return f"\\x{ord(match[0]) - 0xDC00:02x}" if is_byte else repr(match[0])[1:-1]
 
 
 @contextlib.contextmanager
@@ -123,12 +198,11 @@ def check_writable(path: str | os.PathLike) -> None:
     Raises:
         UserError: it cannot.
     """
-    folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
-    with writing(path), tempfile.TemporaryFile(dir=folder):
+    with writing(path), tempfile.TemporaryFile(dir=_existing(Path(path))):
         pass
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a small text file, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

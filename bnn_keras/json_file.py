@@ -1,8 +1,10 @@
 """JSON files read as typed values: what a file holds fits the type or is refused in one sentence."""
 
+import json
+import math
 import os
 import re
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -32,14 +34,27 @@ def read_json(path: str | os.PathLike, kind: type[Kind], what: str) -> Kind:
     """
     content = files.read_bytes(path, AT_MOST)
     try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path} does not hold {what}: {_reason(error)}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Not msgspec's parser: it has no names of files that are not UTF-8.
+        found = json.loads(content, parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a whole JSON file: {_first_line(error)}.") from error
+    try:
+        return msgspec.convert(found, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise UserError(f"{path} does not hold {what}: {_reason(error)}.") from error
 
 
-def _reason(error: msgspec.ValidationError) -> str:
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not in JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"Number out of range: {text[:40]}")
+    return float(text)
+
+
+def _reason(error: Exception) -> str:
     # The place as a user would write it: recipe.epochs for `$.recipe.epochs`.
     return re.sub(r" - at `\$\.?(.*)`$", r" at \1", _first_line(error)).replace("`", "")
 

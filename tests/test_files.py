@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -54,6 +56,54 @@ def test_json_that_does_not_fit_is_a_sentence(tmp_path, content, reason):
     with pytest.raises(UserError, match=reason.replace("[", r"\[")) as error:
         read(tmp_path / "a.json", content)
     assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_names_that_are_not_utf8_go_through_json(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    assert read(tmp_path / "a.json", json.dumps({"name": name, "epochs": 1}).encode()).name == name
+
+
+def test_printable_texts_are_one_line():
+    assert files.printable("café 字\u3000") == "café 字\u3000"
+    assert files.printable(os.fsdecode(b"caf\xe9\n\xff") + "\ud800\u2028\x1b") == (
+        r"caf\xe9\n\xff\ud800\u2028\x1b"
+    )
+    with pytest.raises(UserError, match="no null characters"), files.replacing("a\0b"):
+        pass
+
+
+def test_errors_of_reading_name_the_file(tmp_path):
+    inner = f"^Cannot read {tmp_path}/inner: No such file or directory.$"
+    with pytest.raises(UserError, match=inner), files.reading(tmp_path):
+        os.stat(tmp_path / "inner")
+    with pytest.raises(UserError, match="^Cannot read outer: Input/output error.$"), files.reading("outer"):
+        raise OSError(5, "Input/output error")
+
+
+def test_partial_files_are_left_over_when_their_process_is_gone(tmp_path):
+    with files.replacing(tmp_path / "a.b.txt") as partial:
+        partial.touch()
+        assert files.is_partial(partial) and files.is_left_over(partial)  # of this process
+    others = {os.getppid(): False, 2**22 + 1: True}  # the latter is beyond the largest number of a process
+    for number, left_over in others.items():
+        for suffix in ("", ".keras"):
+            name = Path(f".model.{number}.partial{suffix}")
+            assert files.is_partial(name) and files.is_left_over(name) == left_over
+    assert not files.is_partial(Path("model.3.partial")) and not files.is_left_over(Path(".partial.keras"))
+
+
+def test_a_locked_folder_lets_one_process_in(tmp_path):
+    folder, order = tmp_path / "new", tmp_path / "order"
+    with files.locked(folder):
+        child = os.fork()
+        if not child:
+            with files.locked(folder), open(order, "a") as file:
+                file.write("child ")
+            os._exit(0)
+        time.sleep(0.2)
+        order.write_text("parent ")
+    os.waitpid(child, 0)
+    assert order.read_text() == "parent child " and not list(folder.iterdir())
 
 
 def test_a_path_that_cannot_be_read_is_a_sentence(tmp_path):

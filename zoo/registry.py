@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from bnn_keras import weights as weights_files
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.nn import layers
+from bnn_keras.nn import layers, memory
 from bnn_keras.nn import normalization as normalizations
+from bnn_keras.settings.augmentation import LARGEST_EDGE
 from bnn_keras.settings.kinds import Number, Setting, convert_value
 from bnn_keras.settings.recipe import IMAGENET, Recipe
 from zoo import (
@@ -35,7 +36,7 @@ PAPERS: tuple[Paper, ...] = (
     mobilenet.PAPER,
     bnext.PAPER,
 )
-EDGES = 32, 4096  # pixels of an image; below 32 the last sections have nothing left
+EDGES = 32, LARGEST_EDGE  # pixels of an image; below 32 the last sections have nothing left
 CLASSES = Number(1, 1_000_000, whole=True)
 THUMBNAIL_BELOW = 50  # pixels of a photograph, as published
 
@@ -97,12 +98,13 @@ def build(
     paper = paper_of(name)
     settings = _checked(name, {**variant(name), **overrides})
     _check_shape(name, input_shape, classes)
-    image = tf.keras.Input(tuple(input_shape), name="image")
     constants = normalizations.constants(
         normalization_of(name, settings) if normalization is None else normalization
     )
-    x = image if constants is None else layers.Normalize(*constants, name="normalization")(image)
-    x = paper.network(x, head=shared.Head(classes, include_top, classifier_activation), **settings)
+    image = tf.keras.Input(tuple(input_shape), name="image")
+    with memory.checked_weights(name):
+        x = image if constants is None else layers.Normalize(*constants, name="normalization")(image)
+        x = paper.network(x, head=shared.Head(classes, include_top, classifier_activation), **settings)
     model = tf.keras.Model(image, x, name=name)
     if weights is not None:
         weights_files.load(model, weights)

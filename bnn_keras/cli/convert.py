@@ -20,6 +20,7 @@ from bnn_keras.cli import flags
 from bnn_keras.cli.flags import COUNT, DATA_DIR, PATH, Flag
 from bnn_keras.cli.network import SET, parse_settings
 from bnn_keras.errors import UserError
+from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.kinds import Choice, Text
 from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
 
@@ -33,7 +34,7 @@ FLAGS = [
     Flag("model", Text("a name of the zoo"), "network that --weights belongs to"),
     Flag("weights", PATH, "checkpoint of --model"),
     SET,
-    Flag("image_size", COUNT, "edge in pixels of --model's images", 224),
+    Flag("image_size", EDGE, "edge in pixels of --model's images", 224),
     Flag("classes", COUNT, "outputs of --model", 1000),
     Flag(
         "dataset",

@@ -14,13 +14,13 @@ from absl.flags import FlagValues
 
 from bnn_keras.cli import flags
 from bnn_keras.cli.flags import Flag
-from bnn_keras.settings.address import Address
-from bnn_keras.settings.kinds import Number, Text
+from bnn_keras.settings.address import LARGEST_PORT, Address, Host
+from bnn_keras.settings.kinds import Number
 
 FLAGS = [
-    Flag("port", Number(0, 65535, whole=True), "where this server listens; any free port if 0", 0),
+    Flag("port", Number(0, LARGEST_PORT, whole=True), "where this server listens; any free port if 0", 0),
     Flag("dispatcher", Address(), "the dispatcher; this server is the dispatcher if not given"),
-    Flag("host", Text("a name or an address"), "how the other machines reach this one", "localhost"),
+    Flag("host", Host(), "how the other machines reach this one", "localhost"),
 ]
 
 

@@ -7,13 +7,19 @@ import contextlib
 import importlib
 import logging
 import os
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
+from bnn_keras import files
 from bnn_keras.cli.interruption import Interruption
+from bnn_keras.errors import UserError
 
 PACKAGE = "bnn_keras.cli"
+RESUMED = ("train", "launch")  # the same command goes on where one was stopped
 HELP = {"--help", "-h", "--helpfull"}
 
 
@@ -25,16 +31,55 @@ def main(verb: str | None = None) -> int:
 
     Returns:
         The exit status: 0 if the work was done, 2 after a user's mistake. A bug of ours is raised,
-        which prints its trace and gives 1. After Ctrl-C it is 130, after SIGTERM 143.
+        which prints its trace and gives 1. After Ctrl-C it is 130, after SIGTERM 143, and 141 if
+        nobody reads standard output any more.
     """
-    interruption = Interruption().listen()
+    _open_standard_streams()
+    words = [*([] if verb is None else [verb]), *sys.argv[1:]]
+    interruption = Interruption(_how_to_go_on(words)).listen()
     try:
-        return run([*([] if verb is None else [verb]), *sys.argv[1:]])
+        status = run(words)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _leave_output()
+        return 128 + signal.SIGPIPE
+    except OSError as error:  # of standard output: others name a file
+        if error.errno is None:
+            raise
+        _leave_output()
+        return _mistake(f"Cannot write the output: {error.strerror}.")
     finally:
         if interruption.status is not None:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()
             interruption.leave()
+
+
+def _open_standard_streams() -> None:
+    """Open what the parent process has closed, so that no file of ours takes its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(descriptor)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+
+
+def _how_to_go_on(words: Sequence[str]) -> str:
+    """What to type after an interruption."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        start = ["python", "-m", "bnn_keras"]
+    else:
+        start = ["python", sys.argv[0]] if program.suffix == ".py" else [program.name]
+    purpose = "resume" if words and words[0] in RESUMED else "start again"
+    return f"to {purpose}: {files.printable(shlex.join([*start, *sys.argv[1:]]))}"
+
+
+def _leave_output() -> None:
+    """Let the rest of the output go nowhere: otherwise Python complains about it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def run(words: Sequence[str], package: str = PACKAGE) -> int:
@@ -51,6 +96,9 @@ def run(words: Sequence[str], package: str = PACKAGE) -> int:
         SystemExit: another program that the verb started failed; with its exit status.
     """
     verbs = importlib.import_module(package)
+    if hasattr(sys.stdout, "reconfigure"):
+        # A name of a file need not be UTF-8, nor the terminal.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not words or words[0] in HELP:
         print(_overview(verbs))
         return 0
@@ -71,7 +119,6 @@ def call(verb: ModuleType, words: Sequence[str]) -> int:
         words: the command line after the verb.
     """
     from bnn_keras.cli import flags
-    from bnn_keras.errors import UserError
 
     # What follows "--" is for another program.
     if HELP.intersection(words[: words.index("--")] if "--" in words else words):
@@ -85,11 +132,15 @@ def call(verb: ModuleType, words: Sequence[str]) -> int:
         verb.run(values, positional)
     except UserError as error:
         return _mistake(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _mistake(str(files.unusable(error, error.filename)))
     return 0
 
 
 def _mistake(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {files.printable(sentence)}", file=sys.stderr)
     return 2
 
 

@@ -12,7 +12,7 @@ from absl import flags
 
 from bnn_keras.errors import UserError
 from bnn_keras.settings import checkpoint
-from bnn_keras.settings.kinds import Choice, Kind, Number, Optional, Switch, Text
+from bnn_keras.settings.kinds import Choice, Kind, Number, Optional, Switch, Text, wanted
 
 COUNT = Number(1, whole=True)
 PATH = Text("a path")
@@ -77,7 +77,7 @@ class _Parser(flags.ArgumentParser):
         try:
             return self._kind.convert(self._kind.parse(argument))
         except ValueError:
-            raise ValueError(f"it must be {self._kind.valid}") from None
+            raise ValueError(f"it must be {wanted(self._kind, argument)}") from None
 
 
 def of_fields(fields: Iterable[dataclasses.Field], defaults: bool = True) -> list[Flag]:

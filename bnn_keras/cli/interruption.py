@@ -5,6 +5,7 @@ it, or turn it into an exception of its own, so the line is written before it is
 is closed to everything that follows, and a command that does not end is ended.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -18,12 +19,16 @@ GRACE_SECONDS = 5.0  # for removing temporary files and ending other processes
 class Interruption:
     """Listens to the signals that end a process.
 
+    Args:
+        advice: what to type to go on.
+
     Attributes:
         status: the exit status of the interrupted process, 128 + the signal's number; None before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, advice: str) -> None:
         self.status: int | None = None
+        self._line = f"interrupted; {advice}\n".encode()
         # Of its own: standard error leads nowhere while TensorFlow is imported.
         self._terminal = os.dup(2)
 
@@ -39,7 +44,8 @@ class Interruption:
             return  # the command is cleaning up
         self.status = 128 + number
         new_line = b"\n" if os.isatty(self._terminal) else b""
-        os.write(self._terminal, new_line + b"interrupted\n")
+        with contextlib.suppress(OSError):  # nobody may be reading
+            os.write(self._terminal, new_line + self._line)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until the end of the process
         timer = threading.Timer(GRACE_SECONDS, self.leave)

@@ -6,6 +6,7 @@ Every worker runs the command after --, with the cluster in TF_CONFIG. The termi
 the first worker. When a worker is killed they all start again, from the last checkpoint.
 """
 
+import os
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from bnn_keras.cli.flags import COUNT, PATH, Flag
 from bnn_keras.errors import UserError
 
 NEEDS_TENSORFLOW = False
+MISTAKE = 2  # the status of our own commands after a sentence
 FLAGS = [
     Flag("workers", COUNT, "processes on this machine", 2),
     Flag("logs", PATH, "folder for the output of the other workers; a temporary one if not given"),
@@ -35,11 +37,14 @@ def run(values: FlagValues, command: list[str]) -> None:
     if not command:
         raise UserError("There is no command: give it after --, such as `-- train.py --epochs=3`.")
     is_script = command[0].endswith(".py")
-    if not (Path(command[0]).is_file() if is_script else shutil.which(command[0])):
+    if not (os.path.isfile(command[0]) if is_script else shutil.which(command[0])):
         raise UserError(f"There is no file or program {command[0]} that workers could run.")
+    program = command[0]
     if is_script:
         command = [sys.executable, *command]
     with tempfile.TemporaryDirectory(prefix="bnn_keras_launch") as scratch:
         status = workers.run_until_done(command, values.workers, Path(values.logs or scratch), scratch)
     if status:
+        if status != MISTAKE:
+            print(f"{program} ended with status {status}.", file=sys.stderr)
         sys.exit(status)

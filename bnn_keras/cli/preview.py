@@ -12,12 +12,13 @@ import dataclasses
 from absl.flags import FlagValues
 
 from bnn_keras.cli import flags
-from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, Flag
+from bnn_keras.cli.flags import DATA, DATA_DIR, PATH, Flag
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.settings.augmentation import Augmentation
+from bnn_keras.settings.augmentation import EDGE, Augmentation
 from bnn_keras.settings.kinds import Number, Text
 
 OPERATIONS = "operations"
+ROWS = Number(1, 100, whole=True)  # or columns
 AUGMENTATION = dataclasses.fields(Augmentation)
 FLAGS = [
     Flag("dataset", DATA, "whose images are drawn", "digits"),
@@ -28,9 +29,9 @@ FLAGS = [
         "its augmentation is drawn; the standard of the data if not given",
     ),
     Flag("output", PATH, "picture to write; preview.png or operations.png if not given"),
-    Flag("image_size", COUNT, "edge in pixels; the data set's own if not given"),
-    Flag("images", COUNT, "rows of the preview", 6),
-    Flag("epochs", COUNT, "versions of each image", 7),
+    Flag("image_size", EDGE, "edge in pixels; the data set's own if not given"),
+    Flag("images", ROWS, "rows of the preview", 6),
+    Flag("epochs", ROWS, "versions of each image", 7),
     Flag("seed", Number(0, whole=True), "of the choice of images and of the augmentation", 0),
     *flags.of_fields(AUGMENTATION, defaults=False),
 ]

@@ -20,6 +20,7 @@ from bnn_keras.cli import flags
 from bnn_keras.cli.flags import COUNT, SWITCH, Flag
 from bnn_keras.cli.network import SET, parse_settings
 from bnn_keras.errors import UserError
+from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.kinds import Text
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 TOTALS = ("params", "binary_params", "size_mib", "bops", "flops", "ops")
 OF_THE_ZOO = ("classes", "stem", "set", "binary")
 FLAGS = [
-    Flag("image_size", COUNT, "edge of the image in pixels; 224 for a network of the zoo if not given"),
+    Flag("image_size", EDGE, "edge of the image in pixels; 224 for a network of the zoo if not given"),
     Flag("classes", COUNT, "outputs of a network of the zoo; 1000 if not given"),
     Flag("stem", Text("its settings name them"), "first layers of a network of the zoo"),
     SET,

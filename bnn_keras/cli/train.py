@@ -19,7 +19,7 @@ from bnn_keras.cli.network import SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings import checkpoint
 from bnn_keras.settings.address import Address
-from bnn_keras.settings.augmentation import Augmentation
+from bnn_keras.settings.augmentation import EDGE, Augmentation
 from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.kinds import Choice, Number, Optional, Text
 from bnn_keras.settings.recipe import FIELDS as RECIPE_FIELDS
@@ -39,7 +39,7 @@ FLAGS = [
     Flag("stem", Optional(Text("the network's settings name them")), "first layers; by data and image size"),
     Flag("dataset", DATA, "what is trained on", "digits"),
     DATA_DIR,
-    Flag("image_size", Optional(COUNT), "edge in pixels; the data set's if not given"),
+    Flag("image_size", Optional(EDGE), "edge in pixels; the data set's if not given"),
     Flag("train_examples", Optional(COUNT), "train on no more than so many images"),
     Flag("strict", SWITCH, "refuse a folder with broken images instead of skipping them", False),
     Flag("recipe", Text("NAME, --list_recipes names them, or FILE.toml"), "the network's own if not given"),

@@ -9,17 +9,20 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras import files
 from bnn_keras.data.augment.transforms import evaluation_transform
 from bnn_keras.data.dataset import Dataset, default_edge
 from bnn_keras.data.sources.digits import Digits
 from bnn_keras.data.sources.folder import Folder
 from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
-from bnn_keras.settings.augmentation import Augmentation
+from bnn_keras.settings.augmentation import EDGE, Augmentation
+from bnn_keras.settings.kinds import Optional, convert_value
 
 __all__ = ["Augmentation", "Dataset", "Source", "open", "read_image"]
 
 FOLDER = "folder:"
+LARGEST_FILE = 2**30  # bytes of an image
 
 
 def open(
@@ -45,8 +48,7 @@ def open(
     Raises:
         UserError: the set is unknown, absent or not for classification, or a setting does not fit.
     """
-    if image_size is not None and image_size < 1:
-        raise UserError(f"image_size is the edge of an image in pixels, at least 1. Received: {image_size}.")
+    image_size = convert_value("image_size", Optional(EDGE), image_size)
     source = _source(name, data_dir, train_examples, strict)
     return Dataset(name, source, image_size or default_edge(source), augmentation or Augmentation())
 
@@ -80,12 +82,11 @@ def read_image(
     Raises:
         UserError: there is no such file, or it cannot be decoded.
     """
+    contents = files.read_bytes(path, LARGEST_FILE)
     try:
-        contents = tf.io.read_file(os.fspath(path))
-        return evaluation_transform(augmentation or Augmentation(), kind, image_size)(contents).numpy()
-    except tf.errors.InvalidArgumentError:
+        transform = evaluation_transform(augmentation or Augmentation(), kind, image_size)
+        return transform(tf.constant(contents)).numpy()
+    except tf.errors.OpError:
         raise UserError(
             f"{path} cannot be decoded: valid are complete JPEG, PNG, BMP and GIF images."
         ) from None
-    except tf.errors.OpError as error:
-        raise UserError(f"Cannot read the image {path}: {error.message.split(';')[-1].strip()}.") from None

@@ -11,7 +11,7 @@ from bnn_keras.data.augment.transforms import evaluation_transform, training_tra
 from bnn_keras.data.sources.images import PARALLEL_CALLS
 from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
-from bnn_keras.nn import normalization
+from bnn_keras.nn import memory, normalization
 from bnn_keras.settings.augmentation import PHOTOGRAPH_EDGE, Augmentation
 
 SMALL_EDGE = 32
@@ -92,7 +92,12 @@ class Dataset:
             raise UserError(
                 f"The batch size must be a multiple of repeats, {self.repeats}. Received: {batch_size}."
             )
+        self._check_memory(batch_size)
         return self.num_train // batch_size
+
+    def _check_memory(self, batch_size: int) -> None:
+        what = f"A batch of {batch_size} images of {self.image_size} pixels"
+        memory.check(batch_size * self.image_size**2 * 3 * memory.FLOAT, what)
 
     def train(
         self, batch_size: int, epoch: int, seed: int, skip_batches: int = 0, part: Part = (0, 1)
@@ -169,6 +174,7 @@ class Dataset:
                 raise UserError(f"The {what} must be at least 1. Received: {number}.")
         transform = evaluation_transform(self.augmentation, self.kind, self.image_size)
         count = min(self.num_test, limit or self.num_test)
+        self._check_memory(min(batch_size, count))
 
         def example(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             contents, label = self.source.read(record)

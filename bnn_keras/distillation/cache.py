@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,6 +21,7 @@ from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.views import FixedViews
 from bnn_keras.errors import UserError
+from bnn_keras.json_file import read_json
 from bnn_keras.settings.recipe import Recipe
 
 BYTES = 4  # of a float32
@@ -57,6 +59,10 @@ class Cache:
         Raises:
             UserError: the folder holds other logits, or a file cannot be written.
         """
+        with files.locked(self.folder):
+            self._prepare(views)
+
+    def _prepare(self, views: Sequence[int]) -> None:
         self._claim()
         whole = self.dataset.steps_per_epoch(self.batch_size) * self.record_bytes
         for view in views:
@@ -93,10 +99,7 @@ class Cache:
         if not path.is_file():
             files.write_text(path, json.dumps(key, indent=2) + "\n")
             return
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} is not a whole JSON file: {error}.") from error
+        there = read_json(path, dict[str, Any], "what the logits in a folder depend on")
         for name, value in key.items():
             if there.get(name) != value:
                 raise UserError(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bnn_keras.report.charts import Chart, Line
-from bnn_keras.runs.table import PERCENTILES, Table
+from bnn_keras.runs.table import FLIP_COLUMNS, PERCENTILES, Table
 
 STYLES = ("-", "--", "-.", ":")
 
@@ -43,6 +43,7 @@ def compare_runs(tables: Mapping[str, Table]) -> list[list[Chart]]:
 
 def first_and_last(table: Table) -> list[tuple[str, str]]:
     """("first", name) and ("last", name) of the binary kernels in a table, as far as there are any."""
+    table.require(FLIP_COLUMNS)
     kernels = list(dict.fromkeys(row["kernel"] for row in table.rows))
     return list(zip(("first", "last"), [*kernels[:1], *kernels[1:][-1:]], strict=False))
 

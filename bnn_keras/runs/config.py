@@ -7,9 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from bnn_keras.errors import UserError
+from bnn_keras.json_file import read_json
 from bnn_keras.settings.recipe import Recipe
 
 # A run with another value of a field that decides the weights is another run. The other fields say how a
@@ -73,12 +71,7 @@ class RunConfig:
         Raises:
             UserError: the file cannot be read, or is not the configuration of a run.
         """
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except OSError as error:
-            raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not the configuration of a run: {error}.") from error
+        return read_json(path, cls, "the configuration of a run")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings by their names, the recipe's in a dictionary of its own."""

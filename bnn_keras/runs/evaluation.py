@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from bnn_keras import data
+from bnn_keras.nn import memory
 from bnn_keras.runs.trained import TrainedNetwork
 
 TOP = 5
@@ -56,6 +57,8 @@ def evaluate(
         (100, (10, 10))
     """
     dataset = dataset or network.dataset()
+    if network.model is not None:
+        memory.check_batch(network.model, min(batch_size, limit or batch_size, dataset.num_test))
     confusion = np.zeros((network.classes, network.classes), np.int64)
     among_top = 0
     for images, labels in dataset.test(batch_size, limit).as_numpy_iterator():

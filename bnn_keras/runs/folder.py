@@ -91,8 +91,9 @@ class RunFolder:
         Raises:
             UserError: the folder is not a run folder, or its configuration cannot be read.
         """
-        if not self.config.is_file():
-            raise UserError(f"{self.path} is not a run folder: it has no {self.config.name}.")
+        with files.reading(self.path):
+            if not self.config.is_file():
+                raise UserError(f"{self.path} is not a run folder: it has no {self.config.name}.")
         return RunConfig.read(self.config)
 
     def class_names(self) -> list[str]:
@@ -109,19 +110,24 @@ class RunFolder:
         Raises:
             UserError: the folder is another run's, or it holds something else.
         """
-        if self.config.is_file():
-            self._check_same(config)
-            return
-        with files.writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            strangers = sorted(entry.name for entry in self.path.iterdir() if not _is_partial(entry))
-        if strangers:
+        if files.printable(str(self.path)) != str(self.path):
             raise UserError(
-                f"The output folder {self.path} is neither empty nor a run folder: "
-                f"it holds {strangers[0]!r}; choose another --output_dir."
+                f"TensorFlow writes only to folders whose names are UTF-8, without control characters. "
+                f"Received: {self.path}."
             )
-        config = dataclasses.replace(config, environment=environment())
-        files.write_text(self.config, config.to_json())
+        # Of two processes that begin at once, the second finds the configuration of the first.
+        with files.locked(self.path), files.writing(self.path):
+            if self.config.is_file():
+                self._check_same(config)
+                return
+            strangers = sorted(entry.name for entry in self.path.iterdir() if not files.is_partial(entry))
+            if strangers:
+                raise UserError(
+                    f"The output folder {self.path} is neither empty nor a run folder: "
+                    f"it holds {strangers[0]!r}; choose another --output_dir."
+                )
+            config = dataclasses.replace(config, environment=environment())
+            files.write_text(self.config, config.to_json())
 
     def _check_same(self, asked: RunConfig) -> None:
         for key, there, wanted in self.read_config().differences(asked):
@@ -137,7 +143,9 @@ class RunFolder:
         Raises:
             UserError: another process is training here.
         """
-        with files.writing(self.config), open(self.config, "r+") as file:
+        with files.writing(self.config):
+            file = open(self.config, "r+")  # noqa: SIM115  closed below
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -149,9 +157,9 @@ class RunFolder:
 
     def _remove_partial_files(self) -> None:
         """Remove what a killed process was writing."""
-        for entry in self.path.rglob("*"):
-            if _is_partial(entry):
-                entry.unlink()
+        for entry in self.path.rglob(".*.partial*"):
+            if files.is_left_over(entry):
+                entry.unlink(missing_ok=True)
 
 
 def default(model: str, dataset: str) -> Path:
@@ -187,8 +195,3 @@ def _git_revision() -> str | None:
     if git("ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     return git("describe", "--always", "--dirty", "--abbrev=40", "--match=")
-
-
-def _is_partial(path: Path) -> bool:
-    """Whether the file is a temporary one of `bnn_keras.files.replacing`."""
-    return path.name.startswith(".") and ".partial" in path.name

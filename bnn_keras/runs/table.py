@@ -2,11 +2,15 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bnn_keras import files
+from bnn_keras.errors import UserError
 
+AT_MOST = 2**30  # bytes
+EPOCH, TEXT = "epoch", "kernel"  # a column of every table, and the only one that does not hold numbers
 PERCENTILES = (50, 75, 90, 95, 99, 100)  # of the flips of a weight, over the weights of a kernel
 FLIP_COLUMNS = ("epoch", "kernel", "weights", "mean", "stable", *(f"p{p}" for p in PERCENTILES))
 
@@ -23,12 +27,12 @@ class Table:
         self.path, self.columns = path, tuple(columns)
         self.rows: list[dict] = []
         if path.is_file():
-            with open(path, newline="", encoding="utf-8") as file:
-                self.rows = list(csv.DictReader(file))
+            self.rows = _read(path)
 
     def cut(self, epochs: int) -> None:
         """Remove the rows after this number of epochs."""
-        self.rows = [row for row in self.rows if int(row["epoch"]) <= epochs]
+        kept = [epoch <= epochs for epoch in self.column(self.columns[0])]
+        self.rows = list(itertools.compress(self.rows, kept))
         self._write()
 
     def append(self, rows: Sequence[Mapping]) -> None:
@@ -37,8 +41,19 @@ class Table:
         self._write()
 
     def column(self, name: str) -> list[float]:
-        """The numbers in a column."""
+        """The numbers in a column.
+
+        Raises:
+            UserError: the table has no such column.
+        """
+        self.require((name,))
         return [float(row[name]) for row in self.rows]
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Raise UserError if the rows lack one of these columns."""
+        for name in columns:
+            if any(name not in row for row in self.rows):
+                raise UserError(f"{self.path} has no column {name}.")
 
     def _write(self) -> None:
         text = io.StringIO()
@@ -46,3 +61,23 @@ class Table:
         writer.writeheader()
         writer.writerows(self.rows)
         files.write_text(self.path, text.getvalue())
+
+
+def _read(path: Path) -> list[dict]:
+    lines = files.read_text(path, AT_MOST).splitlines()
+    try:
+        rows = list(csv.DictReader(lines, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{path} is not a table: {error}.") from error
+    for number, row in enumerate(rows, start=1):
+        if EPOCH not in row or not all(name == TEXT or _is_number(value) for name, value in row.items()):
+            raise UserError(f"{path} is damaged: row {number} has no {EPOCH}, or a value that is no number.")
+    return rows
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True

@@ -164,10 +164,15 @@ def load(path: str | os.PathLike, which: str = BEST, model: tf.keras.Model | Non
         ('best.keras', (32, 32, 3), 10)
     """
     path = Path(path)
-    if path.is_dir():
-        path = weights.find_model(path, which)
-    if not path.is_file():
-        raise UserError(f"No such file or folder: {path}; valid: {VALID}.")
+    with files.reading(path):
+        if path.is_dir():
+            path = weights.find_model(path, which)
+        if not path.is_file():
+            raise UserError(f"No such file or folder: {path}; valid: {VALID}.")
+        return _load(path, model)
+
+
+def _load(path: Path, model: tf.keras.Model | None) -> TrainedNetwork:
     if model is not None:
         weights.load(model, path)
         return _with_model(path, model)
@@ -202,9 +207,12 @@ def _with_model(path: Path, model: tf.keras.Model) -> TrainedNetwork:
         return network
     config = run.read_config()
     recipe = dataclasses.asdict(config.recipe)
+    names = tuple(run.class_names()) if run.labels.is_file() else None
+    if names is not None and len(names) != model.output_shape[-1]:
+        raise UserError(f"{run.labels} has {len(names)} lines; {path} has {model.output_shape[-1]} classes.")
     return dataclasses.replace(
         network,
-        class_names=tuple(run.class_names()) if run.labels.is_file() else None,
+        class_names=names,
         config=config,
         trained_on=TrainingData(config.dataset, config.data_dir, config.kind, recipe),
     )

@@ -33,6 +33,20 @@ class Address(Text):
         return f"{host}:{int(port)}"
 
 
+@dataclasses.dataclass(frozen=True)
+class Host(Text):
+    """The host of an address."""
+
+    valid: str = "a name or an address of IPv4, or one of IPv6 in brackets"
+
+    def convert(self, value: object) -> str:
+        """The host; ValueError if it is none."""
+        host = super().convert(value)
+        if not _is_host(host):
+            raise ValueError
+        return host
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Host and port of an address that `Address` has checked."""
     host, _, port = address.rpartition(":")

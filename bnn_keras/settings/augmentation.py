@@ -20,6 +20,8 @@ from bnn_keras.settings.kinds import (
 from bnn_keras.settings.rand_augment import EXAMPLE, RandAugment
 
 INTERPOLATIONS = ("bilinear", "bicubic")
+LARGEST_EDGE = 4096  # pixels of an image
+EDGE = Number(1, LARGEST_EDGE, whole=True)
 PHOTOGRAPH_EDGE = 224  # pixels: networks take photographs in this size, and `evaluation_edge` is given for it
 LARGEST_HUE = 0.5  # of the colour circle: half of it, either way
 
@@ -89,7 +91,7 @@ class Augmentation:
     interpolation: str | None = setting("of resized images", Optional(Choice(INTERPOLATIONS)), None)
     evaluation_edge: int | None = setting(
         f"shorter side of which the central {PHOTOGRAPH_EDGE} are evaluated",
-        Optional(Number(PHOTOGRAPH_EDGE, whole=True)),
+        Optional(Number(PHOTOGRAPH_EDGE, LARGEST_EDGE, whole=True)),
         None,
     )
     flip: bool | None = setting("mirror half of the images", Optional(Switch()), None)

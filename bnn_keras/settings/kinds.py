@@ -281,9 +281,15 @@ def parse_value(key: str, kind: Kind, text: str) -> Any:
     return convert_value(key, kind, value)
 
 
+def wanted(kind: Kind, value: object) -> str:
+    """What is valid in place of a value that is not; the largest whole number is named where it matters."""
+    is_large = (value > LARGEST) if isinstance(value, int) else len(str(value)) > 9
+    has_end = not ("whole number" in kind.valid and " up" in kind.valid)
+    return kind.valid if has_end or not is_large else f"{kind.valid}, at most {LARGEST}"
+
+
 def _refusal(key: str, kind: Kind, value: object) -> UserError:
-    too_large = f", at most {LARGEST}" if isinstance(value, int) and value > LARGEST else ""
-    return UserError(f"{key} must be {kind.valid}{too_large}. Received: {_SHORT.repr(value)}.")
+    return UserError(f"{key} must be {wanted(kind, value)}. Received: {_SHORT.repr(value)}.")
 
 
 def _as_float(value: float) -> float:

@@ -1,11 +1,13 @@
 """Recipes as TOML files, which may extend other recipes."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bnn_keras import files
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.settings.kinds import Text, convert_value
 from bnn_keras.settings.recipe import KINDS, REQUIRED, Recipe
@@ -17,6 +19,7 @@ else:
 
 SUFFIX = ".toml"
 EXTENDS = "extends"
+AT_MOST = 2**20  # bytes
 _NAME = Text(f"the name of a recipe, or a file that ends in {SUFFIX}")
 _NONE: Mapping[str, Path] = MappingProxyType({})
 
@@ -41,8 +44,8 @@ def read_recipe(path: Path, named: Mapping[str, Path] = _NONE, extending: tuple[
             raise one_of(f"key of the recipe {path}:", key, [EXTENDS, *KINDS])
     if EXTENDS in values:
         base = _base(path, convert_value(f"extends in {path}", _NAME, values.pop(EXTENDS)), named)
-        chain = (*extending, path.resolve())
-        if base.resolve() in chain:
+        chain = (*extending, Path(os.path.abspath(path)))
+        if Path(os.path.abspath(base)) in chain:
             raise UserError(f"The recipe {path} extends itself: {' extends '.join(map(str, chain))}.")
         return read_recipe(base, named, chain).override(**values)
     for key in REQUIRED:
@@ -60,9 +63,8 @@ def _base(path: Path, name: str, named: Mapping[str, Path]) -> Path:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    text = files.read_text(path, AT_MOST)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"Cannot read the recipe {path}: {error.strerror}.") from error
-    except ValueError as error:  # not UTF-8, or not TOML
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"The recipe {path} is not TOML: {error}.") from error

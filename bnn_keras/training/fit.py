@@ -11,13 +11,16 @@ from bnn_keras import files
 from bnn_keras import weights as weights_files
 from bnn_keras.data import Dataset, service
 from bnn_keras.errors import UserError, one_of
+from bnn_keras.nn import memory
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
+from bnn_keras.settings.kinds import Number, convert_value
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
 from bnn_keras.training.loop import Run, plain_trainer
 
+SEED = Number(0, whole=True)
 WIDTH = 110  # of printed lines
 
 
@@ -25,10 +28,9 @@ def make_deterministic(seed: int) -> None:
     """Make initial weights and training depend on the seed alone. Call this before building a network.
 
     Raises:
-        UserError: a seed that is not from 0 to 2**32 - 1.
+        UserError: a seed that is no whole number, or out of range.
     """
-    if not 0 <= seed < 2**32:
-        raise UserError(f"The seed must be from 0 to {2**32 - 1}. Received: {seed}.")
+    convert_value("The seed", SEED, seed)
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
@@ -92,6 +94,7 @@ def train(
         >>> sentence = bnn_keras.train(network, digits, recipe, "runs/small")
     """
     _check(network, dataset, recipe, checkpoint_steps)
+    convert_value("The seed", SEED, seed)
     if data_service is not None:
         service.check(data_service)
     for key in settings or {}:
@@ -150,8 +153,8 @@ def _header(network: tf.keras.Model, dataset: Dataset, recipe: Recipe) -> str:
 def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint_steps: int) -> None:
     dataset.steps_per_epoch(recipe.batch_size)
     distribution.check_batch(network.distribute_strategy, recipe.batch_size)
-    if checkpoint_steps < 1:
-        raise UserError(f"checkpoint_steps must be at least 1. Received: {checkpoint_steps}.")
+    memory.check_batch(network, recipe.batch_size)
+    convert_value("checkpoint_steps", Number(1, whole=True), checkpoint_steps)
     expected = (dataset.image_size, dataset.image_size, 3), len(dataset.class_names)
     if (network.input_shape[1:], network.output_shape[-1]) != expected:
         raise UserError(

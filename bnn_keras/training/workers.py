@@ -91,14 +91,18 @@ class Worker:
                 environment["TMPDIR"] = scratch
                 log = stack.enter_context(_open_to_append(self.log))
                 streams = {"stdout": log, "stderr": subprocess.STDOUT}
-            self.process = subprocess.Popen(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                **streams,
-                # In a session of its own: Ctrl-C reaches the launcher alone, which ends all workers.
-                start_new_session=True,
-            )
+            try:
+                self.process = subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    **streams,
+                    # In a session of its own: Ctrl-C reaches the launcher alone, which ends all workers.
+                    start_new_session=True,
+                )
+            except (OSError, ValueError) as error:  # the latter for a null character
+                reason = getattr(error, "strerror", None) or str(error)
+                raise UserError(f"{command[0]} cannot be executed: {reason}.") from error
 
     @property
     def status(self) -> int | None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 import resource
 import signal
@@ -184,6 +185,10 @@ def interrupt(words, number, ready, cwd):
     return started.returncode, errors
 
 
+def interrupted(errors):
+    return re.fullmatch("interrupted; to (resume|start again): .*\n", errors) is not None
+
+
 def after(seconds):
     return lambda started: time.sleep(seconds)
 
@@ -208,7 +213,7 @@ def test_interrupted_while_it_imports(words, seconds, place):
     words = [str(ROOT / words[0]) if words[0].endswith(".py") else words[0], *words[1:]]
     status, errors = interrupt(words, signal.SIGINT, after(seconds), place)
     # A fast machine may have come to the missing file by then.
-    assert (status, errors) == (130, "interrupted\n") or errors.startswith("error: No such file")
+    assert (status, interrupted(errors)) == (130, True) or errors.startswith("error: No such file")
 
 
 TINY = ["--model=meliusneta", "--set=blocks=1,1,1,1", "--set=channels=32,32,32"]
@@ -216,7 +221,8 @@ TINY = ["--model=meliusneta", "--set=blocks=1,1,1,1", "--set=channels=32,32,32"]
 
 def test_interrupted_while_it_trains(place):
     words = [str(ROOT / "train.py"), *TINY, "--epochs=500", f"--output_dir={place}/run"]
-    assert interrupt(words, signal.SIGINT, line_with("recipe: "), place) == (130, "interrupted\n")
+    status, errors = interrupt(words, signal.SIGINT, line_with("recipe: "), place)
+    assert (status, errors) == (130, f"interrupted; to resume: python {' '.join(words)}\n")
     assert not list(place.rglob("*.partial*"))
     assert json.loads((place / "run" / "config.json").read_text())["model"] == "meliusneta"
 
@@ -241,8 +247,50 @@ def work(words):
 door.run = work
 sys.exit(door.main())
 """
-    ended = interrupt(["-c", code, word], number, line_with("ready"), place)
-    assert ended == (status, "interrupted\n")
+    ended, errors = interrupt(["-c", code, word], number, line_with("ready"), place)
+    assert ended == status and interrupted(errors)
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "sentence"),
+    [
+        ("closed pipe", 141, ""),
+        ("/dev/full", 2, "error: Cannot write the output: No space left on device.\n"),
+        (None, 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written(output, status, sentence):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open("/dev/full", "w") as full, os.fdopen(writer, "w") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "bnn_keras", "train", "--help"],
+            cwd=ROOT,
+            check=False,
+            stdout={"closed pipe": pipe, "/dev/full": full, None: None}[output],
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=None if output else lambda: os.close(1),
+        )
+    assert (done.returncode, done.stderr) == (status, sentence)
+
+
+def test_output_that_nobody_reads_ends_a_training(place):
+    """At once and without a word, as it ends any program; the run can be resumed."""
+    words = [sys.executable, ROOT / "train.py", *TINY, "--epochs=500", f"--output_dir={place}/unread"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        started.stdout.close()
+        assert (started.wait(60), started.stderr.read()) == (141, b"")
+    assert not list(place.rglob("*.partial*"))
+
+
+def test_every_sentence_is_one_printable_line(capsys):
+    assert run(fails(UserError("no a\udcffb\nc"))) == 2
+    assert run(fails(PermissionError(13, "Permission denied", "a\udcffb"))) == 2
+    lines = "error: no a\\xffb\\nc\nerror: Cannot read a\\xffb: Permission denied.\n"
+    assert capsys.readouterr().err == lines
+    with pytest.raises(OSError, match="a bug"):
+        run(fails(OSError("a bug of ours")))
 
 
 def test_a_bug_of_ours_shows_its_trace_and_ends_with_status_1():

@@ -1,6 +1,7 @@
 """Folders of images: splits, odd files, and what a user can get wrong."""
 
 import io
+import os
 import shutil
 
 import numpy as np
@@ -158,4 +159,48 @@ def test_given_split_with_an_unknown_class_or_nothing(tmp_path):
         opened(tmp_path)
     fill(tmp_path / "val", emu=1)
     with pytest.raises(UserError, match="has a class without training images: 'emu'"):
+        opened(tmp_path)
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    """They are read as the bytes that they are, and shown with escapes."""
+    fill(tmp_path, cat=3, dog=3)
+    cat = tmp_path / os.fsdecode(b"caf\xe9\n")
+    (tmp_path / "cat").rename(cat)
+    for file in list(cat.iterdir()):
+        file.rename(cat / os.fsdecode(b"\xff" + os.fsencode(file.name)))
+    moved = tmp_path.with_name(os.fsdecode(b"moved\xff"))
+    tmp_path.rename(moved)
+    dataset = opened(moved)
+    assert dataset.class_names == (r"caf\xe9\n", "dog") and dataset.num_train + dataset.num_test == 6
+    images, _ = next(dataset.train(4, 0, 0).as_numpy_iterator())
+    assert images.shape == (4, 16, 16, 3)
+    first = next(moved.glob("caf*/*"))
+    assert data.read_image(first, "photographs", 32).shape == (32, 32, 3)
+
+
+def test_folders_that_cannot_be_read(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="There is no folder '~nobody-at-all/images'"):
+        data.open("folder:~nobody-at-all/images")
+    with pytest.raises(UserError, match="Cannot read a+: File name too long"):
+        data.open(f"folder:{'a' * 300}")
+    fill(tmp_path, cat=3, dog=3)
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "dog" / "pipe.png")
+    assert opened(tmp_path).num_train == 4
+    with pytest.raises(UserError, match="pipe.png: it is not a regular file"):
+        data.read_image(tmp_path / "dog" / "pipe.png", "photographs", 32)
+    listdir, scandir = os.listdir, os.scandir
+
+    def closed(inner):
+        def read(path="."):
+            if os.fspath(path).endswith("dog"):
+                raise PermissionError(13, "Permission denied", os.fspath(path))
+            return inner(path)
+
+        return read
+
+    monkeypatch.setattr(os, "listdir", closed(listdir))
+    monkeypatch.setattr(os, "scandir", closed(scandir))
+    with pytest.raises(UserError, match="Cannot read .*/dog: Permission denied"):
         opened(tmp_path)

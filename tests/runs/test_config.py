@@ -76,17 +76,17 @@ def test_runs_that_differ_in_the_networks_normalization_only_are_two(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("null", "Expected `object`, got `null`"),
-        ("[]", "got `array`"),
-        ("{", "truncated"),
-        ("{}", "missing required field `model`"),
-        (CONFIG.to_json().replace('"seed": 3', '"seed": "3"'), r"Expected `int`, got `str` - at `\$.seed`"),
+        ("null", "config.json does not hold the configuration of a run: Expected object, got null"),
+        ("[]", "got array"),
+        ("{", "is not a whole JSON file"),
+        ("{}", "missing required field model"),
+        (CONFIG.to_json().replace('"seed": 3', '"seed": "3"'), "Expected int, got str at seed"),
         (CONFIG.to_json().replace('"epochs": 2', '"epochs": 0'), "epochs must be a whole number from 1 up"),
     ],
 )
 def test_what_is_no_configuration_is_refused_in_words(text, reason, tmp_path):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(UserError, match=f"is not the configuration of a run: .*{reason}"):
+    with pytest.raises(UserError, match=f"{reason}"):
         RunFolder(tmp_path).read_config()
 
 

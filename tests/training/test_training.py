@@ -78,7 +78,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
 
 def test_a_damaged_config_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"model": ')
-    with pytest.raises(UserError, match=r"config.json is not the configuration of a run"):
+    with pytest.raises(UserError, match=r"config.json is not a whole JSON file"):
         train(tmp_path)
 
 
@@ -104,7 +104,7 @@ def test_impossible_recipes_are_refused_before_anything_is_written(tmp_path, cha
 
 
 def test_impossible_seed_and_checkpoint_steps(tmp_path):
-    with pytest.raises(UserError, match=r"seed must be from 0 .* Received: -1"):
+    with pytest.raises(UserError, match=r"seed must be a whole number from 0 up. Received: -1"):
         training.make_deterministic(-1)
     with pytest.raises(UserError, match=r"checkpoint_steps must be at least 1. Received: 0"):
         train(tmp_path / "run", checkpoint_steps=0)

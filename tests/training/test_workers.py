@@ -124,7 +124,9 @@ def test_ending_the_launcher_ends_all(number, tmp_path):
         wait_for(lambda: all(pid.exists() and pid.read_text().endswith("\n") for pid in pids))
         launcher.send_signal(number)
         assert launcher.wait(30) == 128 + number
-        assert launcher.stderr.read() == "interrupted\n"
+        line = launcher.stderr.read()
+        assert line.startswith("interrupted; to resume: python -m bnn_keras launch --workers=2 -- ")
+        assert line.endswith("\n") and line.count("\n") == 1
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid.read_text()), 0)
@@ -141,12 +143,26 @@ def test_ending_the_launcher_ends_all(number, tmp_path):
             ["--logs=/dev/null/logs", "--", "train.py", "--list_models"],
             "Cannot write /dev/null/logs/worker1.log",
         ),
+        (["--", "/dev/null.py"], "There is no file or program /dev/null.py"),
+        (["--", "a" * 300], "There is no file or program a"),
         (["--wrkers=2", "--", "train.py"], "valid flags: --logs, --workers"),
     ],
 )
 def test_mistakes_at_the_launch(words, sentence, capfd):
     assert cli.run(["launch", *words]) == 2
     assert sentence in capfd.readouterr().err
+
+
+def test_programs_that_cannot_be_executed_or_fail(tmp_path, capfd):
+    program = tmp_path / "program"
+    program.write_bytes(b"x")
+    program.chmod(0o755)
+    assert cli.run(["launch", "--", str(program)]) == 2
+    assert capfd.readouterr().err == f"error: {program} cannot be executed: Exec format error.\n"
+    with pytest.raises(SystemExit) as ended:
+        cli.run(["launch", "--", "/bin/sh", "-c", "exit 7"])
+    assert ended.value.code == 7
+    assert capfd.readouterr().err == "/bin/sh ended with status 7.\n"
 
 
 def wait_for(condition, seconds=60, pause=0.05):

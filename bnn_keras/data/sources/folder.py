@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
+from bnn_keras import files
 from bnn_keras.data.sources import images, split
 from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
@@ -42,15 +43,18 @@ class Folder(Source):
     normalization = normalization.DEFAULT
 
     def __init__(self, path: str, train_examples: int | None = None, strict: bool = False) -> None:
-        root = Path(path).expanduser()
-        if not root.is_dir():
-            raise UserError(f"There is no folder {path!r}: {VALID}.")
-        train_root, test_root = _roots(root)
-        self.class_names = _classes(train_root)
-        train = _files(train_root, self.class_names)
-        test = [] if test_root is None else _files(test_root, self.class_names)
-        train, test, self.all_jpeg = _without_broken(train, test, strict)
-        labels = _labels(train, self.class_names)
+        root = Path(os.path.expanduser(path))
+        with files.reading(root):
+            if not root.is_dir():
+                raise UserError(f"There is no folder {path!r}: {VALID}.")
+            train_root, test_root = _roots(root)
+            self._folders = _classes(train_root)
+            notes: list[str] = []
+            train = _files(train_root, self._folders, notes)
+            test = [] if test_root is None else _files(test_root, self._folders, notes)
+        self.class_names = tuple(map(files.printable, self._folders))
+        train, test, self.all_jpeg = _without_broken(train, test, strict, notes)
+        labels = _labels(train, self._folders)
         _check_classes(train_root, self.class_names, labels, least=2 if test_root is None else 1)
         if test_root is None:
             kept, held_out = split.hold_out(labels)
@@ -61,6 +65,8 @@ class Folder(Source):
         chosen = split.in_proportion(labels, train_examples)
         self._train, self._test = [train[i] for i in chosen], test
         self.num_train, self.num_test = len(self._train), len(self._test)
+        for note in notes:
+            print(files.printable(note), file=sys.stderr)
 
     @override
     def train(self, random: np.random.Generator) -> tf.data.Dataset:
@@ -74,9 +80,9 @@ class Folder(Source):
     def read(self, record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.io.read_file(record["path"]), record["label"]
 
-    def _records(self, files: list[Path]) -> tf.data.Dataset:
-        paths = [os.fspath(file) for file in files]
-        return tf.data.Dataset.from_tensor_slices({"path": paths, "label": _labels(files, self.class_names)})
+    def _records(self, chosen: list[Path]) -> tf.data.Dataset:
+        labels = _labels(chosen, self._folders)
+        return tf.data.Dataset.from_tensor_slices({"path": _paths(chosen), "label": labels})
 
 
 def _roots(root: Path) -> tuple[Path, Path | None]:
@@ -100,33 +106,40 @@ def _classes(root: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _files(root: Path, class_names: tuple[str, ...]) -> list[Path]:
-    """The image files of every class, each class in the order of the hashes."""
-    unknown = sorted({path.name for path in _visible(root) if path.is_dir()} - set(class_names))
+def _files(root: Path, folders: tuple[str, ...], notes: list[str]) -> list[Path]:
+    """The image files of every class, each class in the order of the hashes; a note says what is left out."""
+    unknown = sorted({path.name for path in _visible(root) if path.is_dir()} - set(folders))
     if unknown:
         raise UserError(f"{root} has a class without training images: {unknown[0]!r}.")
-    files: list[Path] = []
+    chosen: list[Path] = []
     others: collections.Counter[str] = collections.Counter()
-    for folder in filter(Path.is_dir, (root / name for name in class_names)):
+    for folder in filter(Path.is_dir, (root / name for name in folders)):
         found = [path for path in _visible(folder) if path.is_file()]
-        files += sorted((path for path in found if path.suffix.lower() in images.SUFFIXES), key=_hash)
+        chosen += sorted((path for path in found if path.suffix.lower() in images.SUFFIXES), key=_hash)
         others.update(path.suffix for path in found if path.suffix.lower() not in images.SUFFIXES)
     if others:
         kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(others.items()))
-        _note(f"{root}: left out files that are no {', '.join(images.SUFFIXES)}: {kinds}")
-    return files
+        notes.append(f"{root}: left out files that are no {', '.join(images.SUFFIXES)}: {kinds}")
+    return chosen
 
 
 def _hash(file: Path) -> tuple[bytes, str]:
-    return hashlib.sha256(file.name.encode()).digest(), file.name
+    return hashlib.sha256(os.fsencode(file.name)).digest(), file.name
 
 
-def _labels(files: list[Path], class_names: tuple[str, ...]) -> np.ndarray:
-    number = {name: label for label, name in enumerate(class_names)}
-    return np.array([number[file.parent.name] for file in files], np.int64)
+def _paths(chosen: list[Path]) -> list[bytes]:
+    """As TensorFlow takes them: names of files are bytes."""
+    return [os.fsencode(file) for file in chosen]
 
 
-def _without_broken(train: list[Path], test: list[Path], strict: bool) -> tuple[list[Path], list[Path], bool]:
+def _labels(chosen: list[Path], folders: tuple[str, ...]) -> np.ndarray:
+    number = {name: label for label, name in enumerate(folders)}
+    return np.array([number[file.parent.name] for file in chosen], np.int64)
+
+
+def _without_broken(
+    train: list[Path], test: list[Path], strict: bool, notes: list[str]
+) -> tuple[list[Path], list[Path], bool]:
     """The files that can be decoded, and whether all of them are JPEGs."""
     is_jpeg = _decodable([*train, *test])
     broken = [file for file in (*train, *test) if file not in is_jpeg]
@@ -134,23 +147,23 @@ def _without_broken(train: list[Path], test: list[Path], strict: bool) -> tuple[
         message = f"{len(broken)} of {len(train) + len(test)} images: {', '.join(map(str, broken))}"
         if strict:
             raise UserError(f"Cannot decode {message}; without strict they are left out.")
-        _note(f"skipped {message}")
+        notes.append(f"skipped {message}")
     train, test = ([file for file in part if file in is_jpeg] for part in (train, test))
     return train, test, all(is_jpeg.values())
 
 
-def _decodable(files: list[Path]) -> dict[Path, bool]:
+def _decodable(found: list[Path]) -> dict[Path, bool]:
     """Decode every file; for those that can be decoded, whether it is a JPEG."""
-    if not files:
+    if not found:
         return {}
 
     def check(index: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         contents = tf.io.read_file(path)
         return index, tf.io.is_jpeg(contents), tf.shape(images.decode(contents))
 
-    paths = tf.data.Dataset.from_tensor_slices([os.fspath(file) for file in files])
+    paths = tf.data.Dataset.from_tensor_slices(_paths(found))
     checked = paths.enumerate().map(check, num_parallel_calls=images.PARALLEL_CALLS).ignore_errors()
-    return {files[int(index)]: bool(is_jpeg) for index, is_jpeg, _ in checked}
+    return {found[int(index)]: bool(is_jpeg) for index, is_jpeg, _ in checked}
 
 
 def _check_classes(root: Path, class_names: tuple[str, ...], labels: np.ndarray, least: int) -> None:
@@ -162,8 +175,3 @@ def _check_classes(root: Path, class_names: tuple[str, ...], labels: np.ndarray,
                 f"Class {name!r} in {root} has {count} usable image(s) ({', '.join(images.SUFFIXES)}), "
                 f"but needs at least {least}: {why}."
             )
-
-
-def _note(message: str) -> None:
-    """Tell the user, on standard error."""
-    print(message, file=sys.stderr)

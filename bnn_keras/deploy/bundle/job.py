@@ -137,10 +137,12 @@ def write(source: Source, compared: Compared, output: str | None) -> Path:
     flatbuffer, report = deploy.convert(source.model, compared.images, compared.labels)
     print("\n".join(deploy.lines(report)))
     manifest = json.dumps(_manifest(source, path, flatbuffer, report, compared.dataset), indent=2) + "\n"
-    with files.replacing(path) as tflite, files.replacing(path.with_suffix(".json")) as beside:
+    beside_path = path.with_suffix(".json")
+    # Locked: of two conversions to one name, both files are of the last one.
+    with files.locked(path.parent), files.replacing(path) as tflite, files.replacing(beside_path) as beside:
         tflite.write_bytes(flatbuffer)
         beside.write_text(manifest, encoding="utf-8")
-    print(f"wrote {path} ({len(flatbuffer) / 2**20:.2f} MiB) and {path.with_suffix('.json')}")
+    print(f"wrote {path} ({len(flatbuffer) / 2**20:.2f} MiB) and {beside_path}")
     return path
 
 
