@@ -67,8 +67,8 @@ def run(values: FlagValues, positional: list[str]) -> None:
         flags.no_more(positional)
         print(_recommended(values.student, values.format))
         return
-    rows = [_published(name) for name in TABLE_8] + [_own(path) for path in positional]
-    print(_listed(rows, values.format))
+    own = [_own(path) for path in positional]  # first, as a path may be wrong
+    print(_listed([*map(_published, TABLE_8), *own], values.format))
 
 
 def _published(name: str) -> Row:

@@ -106,7 +106,7 @@ def test_impossible_recipes_are_refused_before_anything_is_written(tmp_path, cha
 def test_impossible_seed_and_checkpoint_steps(tmp_path):
     with pytest.raises(UserError, match=r"seed must be a whole number from 0 up. Received: -1"):
         training.make_deterministic(-1)
-    with pytest.raises(UserError, match=r"checkpoint_steps must be at least 1. Received: 0"):
+    with pytest.raises(UserError, match=r"checkpoint_steps must be a whole number from 1 up. Received: 0"):
         train(tmp_path / "run", checkpoint_steps=0)
 
 
