@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -20,3 +21,21 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is not there: it holds the published numbers and real images")
     return SHARED
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes a file system of so many KiB, or gives it more, or makes it read-only."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def size(kib, again=False, access="rw"):
+        options = ["-o", f"{'remount,' * again}{access},size={kib}k"]
+        how = options if again else ["-t", "tmpfs", *options, "tmpfs"]
+        done = subprocess.run(["mount", *how, str(place)], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"a file system of a few KiB cannot be mounted here: {done.stderr.strip()}")
+        return place
+
+    yield size
+    subprocess.run(["umount", str(place)], capture_output=True)

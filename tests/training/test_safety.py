@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import subprocess
 import time
 
 import numpy as np
@@ -66,23 +65,6 @@ def test_a_run_folder_has_one_owner(undisturbed, tmp_path):
         small_run.train(folder.path)
     small_run.train(folder.path)
     assert_same(folder, undisturbed)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Makes a file system of so many KiB, or gives it more."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def size(kib, again=False):
-        how = ["-o", f"remount,size={kib}k"] if again else ["-t", "tmpfs", "-o", f"size={kib}k", "tmpfs"]
-        done = subprocess.run(["mount", *how, str(place)], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"a file system of a few KiB cannot be mounted here: {done.stderr.strip()}")
-        return place
-
-    yield size
-    subprocess.run(["umount", str(place)], capture_output=True)
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(small_disk, undisturbed):
