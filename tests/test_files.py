@@ -72,6 +72,12 @@ def test_printable_texts_are_one_line():
         pass
 
 
+@pytest.mark.parametrize("name", [".", "", "/"])
+def test_a_folder_is_not_written_as_a_file(name):
+    with pytest.raises(UserError, match="^Cannot write .*: Is a directory"), files.replacing(name):
+        pass
+
+
 def test_errors_of_reading_name_the_file(tmp_path):
     inner = f"^Cannot read {tmp_path}/inner: No such file or directory.$"
     with pytest.raises(UserError, match=inner), files.reading(tmp_path):

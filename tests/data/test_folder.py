@@ -145,11 +145,12 @@ def test_class_of_a_given_split_without_images(tmp_path):
         opened(tmp_path)
 
 
-def test_class_whose_images_are_all_broken(tmp_path):
+def test_class_whose_images_are_all_broken(tmp_path, capsys):
     fill(tmp_path, cat=3, dog=2)
     (tmp_path / "dog" / "000.jpg").write_bytes(b"x")
     with pytest.raises(UserError, match="Class 'dog' .* has 1 usable"):
         opened(tmp_path)
+    assert not capsys.readouterr().err  # one sentence is enough
 
 
 def test_given_split_with_an_unknown_class_or_nothing(tmp_path):
