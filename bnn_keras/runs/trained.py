@@ -249,6 +249,10 @@ def _read_tflite(path: Path) -> TrainedNetwork:
         return network
     said = json_file.read_json(manifest, _Manifest, "the manifest of a .tflite file")
 
+    if said.class_names and len(said.class_names) != network.classes:
+        named = len(said.class_names)
+        raise UserError(f"{manifest} names {named} classes; {path} has {network.classes}.")
+
     def turned(images: np.ndarray) -> np.ndarray:
         return interpreter.predict(images[:, ::-1, ::-1])
 

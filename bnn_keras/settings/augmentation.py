@@ -85,7 +85,7 @@ class Augmentation:
     )
     crop_aspect: tuple[float, ...] | None = setting(
         "least and largest width over height of a crop",
-        Optional(Numbers(Number(0, open_low=True), 2, ascending=True)),
+        Optional(Numbers(Number(0.01, 100), 2, ascending=True)),
         None,
     )
     interpolation: str | None = setting("of resized images", Optional(Choice(INTERPOLATIONS)), None)
