@@ -31,7 +31,7 @@ class Table:
 
     def cut(self, epochs: int) -> None:
         """Remove the rows after this number of epochs."""
-        kept = [epoch <= epochs for epoch in self.column(self.columns[0])]
+        kept = [epoch <= epochs for epoch in self.column(EPOCH)]
         self.rows = list(itertools.compress(self.rows, kept))
         self._write()
 
