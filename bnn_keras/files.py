@@ -171,10 +171,10 @@ def read_bytes(path: str | os.PathLike, at_most: int) -> bytes:
         UserError: as `opening` does, or the file is larger.
     """
     with opening(path) as file:
-        content = file.read(at_most + 1)
-    if len(content) > at_most:
-        raise UserError(f"{path} is too large: such a file has at most {at_most:,} bytes.")
-    return content
+        size = os.fstat(file.fileno()).st_size
+        if size > at_most:
+            raise UserError(f"{path} is too large: such a file has at most {at_most:,} bytes.")
+        return file.read(size)  # memory is taken for so many bytes at once
 
 
 def read_text(path: str | os.PathLike, at_most: int) -> str:

@@ -5,6 +5,7 @@ import math
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,8 @@ def _load(path: Path) -> Any:
         )
     content = _checked(files.read_bytes(path, AT_MOST), path)
     # The released training saves its accuracies as numbers of NumPy.
-    with torch.serialization.safe_globals(STAND_INS):
+    with torch.serialization.safe_globals(STAND_INS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of unusual pickles
         try:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
@@ -160,12 +162,13 @@ def _array(tensor: Any, key: str, path: Path) -> np.ndarray:
 
 
 def _refusal(path: Path, reason: str) -> str:
-    # torch surrounds what it found with advice.
+    # torch surrounds what it found with advice, such as to read the file without its restrictions.
     found = re.search(r"Unsupported (global|class).*", reason)
     if found:
         what = found.group().rstrip(".")
         return f"{path} is refused: it is a pickle that holds more than numbers, and might run code ({what})."
-    return f"{path} is not a whole PyTorch checkpoint: {_first_line(reason)}."
+    fault = reason.rpartition("WeightsUnpickler error: ")[2]
+    return f"{path} is not a whole PyTorch checkpoint: {_first_line(fault)}."
 
 
 def _first_line(error: object) -> str:
