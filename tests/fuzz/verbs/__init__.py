@@ -1,0 +1,3 @@
+"""A verb of this suite, run by the same door as the others."""
+
+VERBS = ("load",)
