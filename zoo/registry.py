@@ -37,7 +37,7 @@ PAPERS: tuple[Paper, ...] = (
     bnext.PAPER,
 )
 EDGES = 32, LARGEST_EDGE  # pixels of an image; below 32 the last sections have nothing left
-CLASSES = Number(1, 1_000_000, whole=True)
+CLASSES = Number(1, 100_000, whole=True)
 THUMBNAIL_BELOW = 50  # pixels of a photograph, as published
 
 for _paper in PAPERS:

@@ -20,7 +20,7 @@ THUMBNAIL = "thumbnail"  # the stem for images of 32 pixels
 COUNT = Number(1, 65536, whole=True)
 STEM = Setting("first layers", Choice(("grouped", "conv7x7", THUMBNAIL)))
 STEM_POOL = Setting("edge of the window of the stem's pooling", Number(1, 32, whole=True))
-BLOCKS = Setting("blocks in each section", Numbers(Number(1, 1000, whole=True)))
+BLOCKS = Setting("blocks in each section", Numbers(Number(1, 100, whole=True)))
 CHANNELS = Setting("channels of each section or transition", Numbers(COUNT))
 GROWTH = Setting("channels that a dense block adds", COUNT)
 CONVOLVE_FIRST = Setting("transitions convolve before they pool", Switch())

@@ -87,7 +87,7 @@ def test_recipe_files(text, sentence, tmp_path):
 
 
 SETTINGS = {
-    "blocks=abc": "must be a list of numbers, each a whole number from 1 to 1000. Received: 'abc'.",
+    "blocks=abc": "must be a list of numbers, each a whole number from 1 to 100. Received: 'abc'.",
     "stem_pool=-1": "must be a whole number from 1 to 32. Received: -1.",
     f"stem_pool={GOOGOLS}": "must be a whole number from 1 to 32.",
     "channels=5": "channels has a number for each of the 3 transitions",
