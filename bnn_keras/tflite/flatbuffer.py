@@ -4,8 +4,9 @@ The only module that uses LCE's Python copy of the TFLite schema. The copy is no
 interface, but there is no public one that edits a flatbuffer.
 """
 
+import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import flatbuffers
 import numpy as np
@@ -140,10 +141,11 @@ class Flatbuffer:
         return {item.name.decode(): item.tensorIndex for item in self.model.signatureDefs[0].outputs}
 
     def name_tensors(self, names: Mapping[int, Sequence[str]]) -> None:
-        """Give tensors one or more names each; no other tensor keeps one of these."""
+        """Give tensors one or more names each; the others keep the names that are theirs alone."""
         taken = {name for some in names.values() for name in some}
         for index, tensor in enumerate(self.graph.tensors):
-            own = [name for name in tensor.name.decode().split(SEPARATOR) if name not in taken]
+            own = dict.fromkeys(name for name in tensor.name.decode().split(SEPARATOR) if name not in taken)
+            taken.update(own)
             tensor.name = SEPARATOR.join(names.get(index, own or [f"tensor_{index}"])).encode()
 
     def keep_output(self, key: str, name: str) -> None:
@@ -180,6 +182,34 @@ class Flatbuffer:
             return self.pack()
         finally:
             self.graph.outputs, self.model.signatureDefs = before, signatures
+
+    def cut(self, tensors: Collection[int], numbers: Collection[int]) -> tuple[list[int], list[int]]:
+        """Keep some operations only, which take the given tensors as inputs of the file.
+
+        Args:
+            tensors: the inputs of the operations, and their outputs that the file returns.
+            numbers: of the operations.
+
+        Returns:
+            The tensors that the file takes, and those that it returns, by their numbers so far.
+        """
+        graph, ops = self.graph, self.ops
+        taken = sorted({index for number in numbers for index in ops[number].inputs}.intersection(tensors))
+        returned = sorted(
+            {index for number in numbers for index in ops[number].outputs}.intersection(tensors)
+        )
+        inputs = {index: len(graph.tensors) + i for i, index in enumerate(taken)}
+        for index in taken:
+            tensor = copy.copy(graph.tensors[index])
+            tensor.name = f"input_{index}".encode()
+            graph.tensors.append(tensor)
+        graph.operators = [graph.operators[number] for number in sorted(numbers)]
+        for operator in graph.operators:
+            operator.inputs = np.array([inputs.get(int(i), int(i)) for i in operator.inputs], np.int32)
+        graph.inputs = np.array(list(inputs.values()), np.int32)
+        graph.outputs = np.array(returned, np.int32)
+        self.model.signatureDefs = None
+        return taken, returned
 
     def pack(self) -> bytes:
         """The file's bytes."""

@@ -80,7 +80,9 @@ def problems(small, change):
 def add_constant(file, values):
     """The index of a new tensor."""
     tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type = b"stray", values.shape, schema.TensorType.FLOAT32
+    number = sum(tensor.name.startswith(b"stray") for tensor in file.graph.tensors)
+    tensor.name = f"stray{number or ''}".encode()
+    tensor.shape, tensor.type = values.shape, schema.TensorType.FLOAT32
     file.graph.tensors.append(tensor)
     file.set_constant(len(file.graph.tensors) - 1, values)
     return len(file.graph.tensors) - 1
@@ -120,17 +122,17 @@ def test_one_vector_too_many_is_named_with_its_layer(small):
 
 
 def test_a_binary_convolution_of_no_layer_is_named(small):
-    def repeat(file):
-        number = next(i for i, op in enumerate(file.ops) if op.name == BCONV)
-        extra = copy.deepcopy(file.graph.operators[number])
-        kernel = file.constant(int(extra.inputs[1]))
-        packed = add_constant(file, np.zeros(1, np.float32))
-        file.graph.tensors[packed] = copy.deepcopy(file.graph.tensors[int(extra.inputs[1])])
-        file.set_constant(packed, ~kernel)
-        extra.inputs[1] = packed
-        file.graph.operators.insert(number, extra)
-
-    assert problems(small, repeat)[0].startswith("binary: the operation LceBconv2d stores 1,152 bytes")
+    model, flatbuffer = small
+    file = Flatbuffer(flatbuffer)
+    number = next(i for i, op in enumerate(file.ops) if op.name == BCONV)
+    extra = copy.deepcopy(file.graph.operators[number])
+    result = copy.copy(file.graph.tensors[int(extra.outputs[0])])
+    result.name = b"extra"
+    file.graph.tensors.append(result)
+    extra.outputs = np.array([len(file.graph.tensors) - 1], np.int32)
+    file.graph.operators.insert(number, extra)
+    found = deploy.verify(model, file.pack(), images(2)).problems
+    assert found == [f"operation {number} of the file, LceBconv2d, leads to no tensor that was compared"]
 
 
 def test_a_binary_layer_that_stays_float_has_its_bytes_named():

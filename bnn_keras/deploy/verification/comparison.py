@@ -1,10 +1,10 @@
 """Whether a .tflite computes what its model computes.
 
-The walk goes through the model in float64. At every tap the values of the file take the place of the
-model's, and the outputs at the next tap are compared with the file's there: every stage gets the input
-that it had in the file. So each difference is that of one stage, and no sign that fell otherwise in an
-earlier stage can hide it. A difference is allowed as far as rounding in float32 explains it
-(`bnn_keras.nn.intervals`), and no further.
+The model is computed in float64, stage by stage: each from the values that the operations of the file took
+from taps, to the next tap, where the outputs are compared with the file's. So each difference is that of one
+stage, and no sign that fell otherwise in an earlier stage can hide it. A difference is allowed as far as
+rounding in float32 explains it (`bnn_keras.nn.intervals`), and no further. The values are those of images,
+or random ones (`probes`).
 """
 
 import dataclasses
@@ -16,11 +16,10 @@ import tensorflow as tf
 
 from bnn_keras.deploy.verification import binary
 from bnn_keras.deploy.verification.layer64 import Layer64
+from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.nn.binary import input_of
 from bnn_keras.nn.graph import Call, Graph, Value, run_graph
 from bnn_keras.nn.intervals import Interval
-from bnn_keras.tflite.flatbuffer import Flatbuffer
-from bnn_keras.tflite.interpreter import run
 
 # After an open sign, a value is undecided if its radius is above this share of the tensor's spread.
 DECIDED = 1e-2
@@ -47,65 +46,115 @@ class Tap:
 
 
 class Comparison:
-    """The walk through the model, from tap to tap.
+    """The model in float64 beside its file.
 
     Args:
-        graph: of the model.
-        file: that was converted from it.
-        taps: their names.
-        images: float32 [n, height, width, channels].
+        regions: of the model and its file.
+        names: of the taps.
+
+    Attributes:
+        meant: the calls that are meant to be binary, each with whether its input contains zeros for images.
     """
 
-    def __init__(self, graph: Graph, file: Flatbuffer, taps: Mapping[Value, str], images: np.ndarray) -> None:
-        self.graph = graph
-        self.taps: list[Tap] = []
-        # The calls that are meant to be binary, each with whether its input contains zeros.
+    def __init__(self, regions: Regions, names: Mapping[Value, str]) -> None:
+        self.regions = regions
         self.meant: dict[Call, bool] = {}
+        self._names = names
         self._layers: dict[int, Layer64] = {}
-        # Since the last tap: the calls, and whether the input of a sign was too near to 0 to decide it.
-        self._since: list[Call] = []
-        self._is_open = False
-        self._names = taps
-        indices = file.tensors_by_name()
-        self.tensors = {value: indices[name] for value, name in taps.items() if name in indices}
-        self._values = _values_of(file, sorted(set(self.tensors.values())), images)
-        run_graph(graph, {graph.inputs[0]: Interval.exact(images)}, self._compute)
+        self._producers = {value: call for call in regions.graph.calls for value in call.outputs}
 
-    def _compute(self, call: Call, fill: Callable[[Any], Any]) -> tuple[Interval, ...]:
+    def on_images(self, values: Mapping[int, np.ndarray]) -> list[Tap]:
+        """Compare the tensors at all taps.
+
+        Args:
+            values: of the file for images, [n, ...] by tensor.
+        """
+        return self._compare(values, values, self._note_signs)
+
+    def on_probes(self, given: Mapping[int, np.ndarray], computed: Mapping[int, np.ndarray]) -> list[Tap]:
+        """Compare what the stages of a file compute by themselves.
+
+        Args:
+            given: the values that the stages took, [n, ...] by tensor.
+            computed: the values that they gave; only these taps are compared.
+        """
+        return self._compare(given, computed, lambda call, args: None)
+
+    def _compare(
+        self,
+        given: Mapping[int, np.ndarray],
+        computed: Mapping[int, np.ndarray],
+        note: Callable[[Call, Any], None],
+    ) -> list[Tap]:
+        taps = []
+        for value in self._names:
+            tensor = self.regions.tensors[value]
+            if self._is_same_tensor(value):
+                if tensor in given:
+                    taps.append(self._compare_stage(value, {tensor}, given, given[tensor], note))
+            elif tensor in computed:
+                sources = self.regions.taken_for(tensor)
+                taps.append(self._compare_stage(value, sources, given, computed[tensor], note))
+        return taps
+
+    def _is_same_tensor(self, value: Value) -> bool:
+        """Whether the layers since the last taps compute nothing in the file."""
+        tensors = self.regions.tensors
+        _, feed = self._stage(value, set(tensors.values()))
+        return tensors[value] in {tensors[source] for source in feed}
+
+    def _stage(self, value: Value, sources: set[int]) -> tuple[list[Call], list[Value]]:
+        """The calls that compute a value from taps, and the values that they take from these."""
+        calls, feed, left = set(), [], [value]
+        while left:
+            one = left.pop()
+            if one is not value and self.regions.tensors.get(one) in sources:
+                feed.append(one)
+            elif one in self._producers and self._producers[one] not in calls:
+                calls.add(self._producers[one])
+                left += self._producers[one].inputs
+            elif one not in self._producers:
+                feed.append(one)  # the image
+        return [call for call in self.regions.graph.calls if call in calls], feed
+
+    def _compare_stage(
+        self,
+        value: Value,
+        sources: set[int],
+        given: Mapping[int, np.ndarray],
+        theirs: np.ndarray,
+        note: Callable[[Call, Any], None],
+    ) -> Tap:
+        tensors = self.regions.tensors
+        calls, feed = self._stage(value, sources)
+        if {tensors[one] for one in feed} != sources:
+            problem = "the operations of the file take other tensors here than the layers do"
+            return Tap(self._names[value], np.inf, np.inf, 1.0, problem)
+        taken = {one: Interval.exact(given[tensors[one]]) for one in feed}
+        is_open = False
+
+        def compute(call: Call, fill: Callable[[Any], Any]) -> Any:
+            nonlocal is_open
+            layer, args = self._layer(call), fill(call.args)
+            note(call, args)
+            is_open |= layer.has_open_signs(args)
+            outputs = zip(call.outputs, layer(args, fill(call.kwargs)), strict=True)
+            return [taken.get(one, computed) for one, computed in outputs]
+
+        found = run_graph(Graph(tuple(calls), tuple(feed), (value,)), taken, compute)[value]
+        return _tap(self._names[value], theirs, found, is_open, _known_trap(self.regions.graph, calls))
+
+    def _layer(self, call: Call) -> Layer64:
         if id(call.layer) not in self._layers:
             self._layers[id(call.layer)] = Layer64(call.layer)
-        layer = self._layers[id(call.layer)]
-        args, kwargs = fill(call.args), fill(call.kwargs)
-        self._note_signs(call, layer, args)
-        self._is_open |= layer.has_open_signs(args)
-        self._since.append(call)
-        return tuple(map(self._compare, call.outputs, layer(args, kwargs)))
+        return self._layers[id(call.layer)]
 
-    def _note_signs(self, call: Call, layer: Layer64, args: Any) -> None:
+    def _note_signs(self, call: Call, args: Any) -> None:
         first = tf.nest.flatten(args)[0]
         if isinstance(first, Interval) and hasattr(call.layer, "kernel_constraint"):
-            used = input_of(layer.twin, first.center).numpy()
+            used = input_of(self._layer(call).twin, first.center).numpy()
             if binary.is_meant(call, used):
                 self.meant[call] = bool((used == 0).any())
-
-    def _compare(self, value: Value, model: Interval) -> Interval:
-        if value not in self._names:
-            return model
-        name = self._names[value]
-        if value not in self.tensors:
-            self.taps.append(
-                Tap(name, np.inf, np.inf, 1.0, "the file has no such tensor: it is another model's")
-            )
-            return model
-        theirs = self._values[self.tensors[value]]
-        self.taps.append(_tap(name, theirs, model, self._is_open, _known_trap(self.graph, self._since)))
-        self._since, self._is_open = [], False
-        return Interval.exact(theirs)
-
-
-def _values_of(file: Flatbuffer, tensors: list[int], images: np.ndarray) -> dict[int, np.ndarray]:
-    values = run(file.returning(tensors), images)
-    return dict(zip(tensors, values if len(tensors) > 1 else [values], strict=True))
 
 
 def _tap(name: str, theirs: np.ndarray, model: Interval, is_open: bool, trap: str) -> Tap:

@@ -17,11 +17,12 @@ class Regions:
     Args:
         graph: of the model.
         file: that was converted from it.
-        tensors: the tensors of the file that are taps.
+        tensors: the tensors of the file that are taps, and its input.
     """
 
     def __init__(self, graph: Graph, file: Flatbuffer, tensors: Mapping[Value, int]) -> None:
         self.graph, self.file, self.ops = graph, file, file.ops
+        self.tensors = tensors
         self._of_ops = _of_ops(self.ops, set(tensors.values()))
         self._of_calls = _of_calls(graph, tensors)
 
@@ -31,7 +32,20 @@ class Regions:
 
     def ops_of(self, call: Call) -> list[int]:
         """The operations in the regions of a layer call."""
-        return [op for op, taps in enumerate(self._of_ops) if not taps.isdisjoint(self._of_calls[call])]
+        return self.ops_to(self._of_calls[call])
+
+    def leads_to_tap(self, number: int) -> bool:
+        """Whether an operation belongs to a region."""
+        return bool(self._of_ops[number])
+
+    def ops_to(self, taps: set[int]) -> list[int]:
+        """The operations in the regions of taps, by their tensors."""
+        return [number for number, reached in enumerate(self._of_ops) if not taps.isdisjoint(reached)]
+
+    def taken_for(self, tap: int) -> set[int]:
+        """The taps that the operations in the region of a tap take."""
+        inputs = {index for number in self.ops_to({tap}) for index in self.ops[number].inputs}
+        return inputs & set(self.tensors.values())
 
 
 def _of_ops(ops: list[Op], taps: set[int]) -> list[set[int]]:

@@ -40,6 +40,7 @@ class Report:
         storage: the bytes of the file.
         images: number of images whose class was compared.
         exceptions: the images of another class.
+        structure: what is wrong with the structure of the file, in words; then nothing else was compared.
         hardening: the effect of the hard sign; None for a model without progressive kernels.
     """
 
@@ -48,6 +49,7 @@ class Report:
     storage: Storage
     images: int
     exceptions: list[OtherClass]
+    structure: list[str] = dataclasses.field(default_factory=list)
     hardening: Hardening | None = None
 
     @property
@@ -55,7 +57,7 @@ class Report:
         """What is wrong with the file, a sentence each."""
         layers = [f"{layer.name}: {layer.problem}" for layer in self.layers if layer.problem]
         taps = [f"{tap.name}: {tap.problem}" for tap in self.taps if tap.problem]
-        return [*layers, *taps, *self.storage.problems]
+        return [*self.structure, *layers, *taps, *self.storage.problems]
 
     @property
     def worst(self) -> Tap:

@@ -5,15 +5,15 @@ import tensorflow as tf
 
 from bnn_keras.deploy.conversion.taps import find_taps
 from bnn_keras.deploy.scores import scores
-from bnn_keras.deploy.verification import binary, storage
-from bnn_keras.deploy.verification.comparison import Comparison
+from bnn_keras.deploy.verification import binary, probes, storage, structure
+from bnn_keras.deploy.verification.comparison import Comparison, Tap
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.deploy.verification.report import OtherClass, Report
 from bnn_keras.nn.graph import read_graph
 from bnn_keras.tflite.checking import check_tflite
 from bnn_keras.tflite.interpreter import run
 
-STAGE_IMAGES = 3  # compared in float64, stage by stage; the predicted class is compared on all images
+STAGE_IMAGES = 2  # compared in float64, stage by stage; the predicted class is compared on all images
 EXPLAINED = 8  # images of another class that are compared stage by stage as well
 
 
@@ -43,15 +43,34 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
         []
     """
     graph, file = read_graph(model), check_tflite(flatbuffer, "The file")
+    taps, indices = find_taps(graph), file.tensors_by_name()
+    tensors = {value: indices[name] for value, name in taps.items() if name in indices}
+    regions = Regions(graph, file, {graph.inputs[0]: int(file.graph.inputs[0]), **tensors})
+    problems = structure.problems(regions, taps)
+    if problems:
+        return Report([], [], storage.Storage({}, len(flatbuffer), []), len(images), [], problems)
     exceptions = _exceptions(scores(model, images), run(flatbuffer, images))
     others = [item.image for item in exceptions[:EXPLAINED] if item.image >= STAGE_IMAGES]
-    noise = np.random.default_rng(0).uniform(0, 255, (1, *images.shape[1:]))
-    probes = np.concatenate([images[:STAGE_IMAGES], images[others], noise]).astype(np.float32)
-    comparison = Comparison(graph, file, find_taps(graph), probes)
-    regions = Regions(graph, file, comparison.tensors)
+    comparison = Comparison(regions, taps)
+    compared = _compare(comparison, flatbuffer, np.concatenate([images[:STAGE_IMAGES], images[others]]))
     layers = binary.find(regions, comparison.meant)
     stored = storage.measure(regions, layers, len(flatbuffer))
-    return Report(layers, comparison.taps, stored, len(images), exceptions)
+    return Report(layers, compared, stored, len(images), exceptions)
+
+
+def _compare(comparison: Comparison, flatbuffer: bytes, images: np.ndarray) -> list[Tap]:
+    """Compare every tap on images, then on probes; of each tap the worse comparison."""
+    regions = comparison.regions
+    indices = sorted(set(regions.tensors.values()))
+    values = run(regions.file.returning(indices), images)
+    seen = dict(zip(indices, values if len(indices) > 1 else [values], strict=True))
+    found = comparison.on_images(seen)
+    for number, stages in probes.stages(regions):
+        found += comparison.on_probes(*probes.run_stages(flatbuffer, regions, seen, number, stages))
+    worst: dict[str, Tap] = {}
+    for tap in found:
+        worst[tap.name] = max(worst.get(tap.name, tap), tap, key=lambda tap: (tap.problem != "", tap.ratio))
+    return list(worst.values())
 
 
 def _exceptions(model_scores: np.ndarray, file_scores: np.ndarray) -> list[OtherClass]:

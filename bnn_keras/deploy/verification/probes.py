@@ -1,0 +1,75 @@
+"""Inputs of every stage that excite every weight.
+
+A weight that only multiplies zeros on all images that are compared could be wrong unseen: those after a
+ReLU whose unit is always off, for example. So the stages are also compared at random inputs. The file is
+cut at all taps, so that each stage takes its inputs as inputs of the file, and no stage depends on what an
+earlier one lets through.
+
+This covers constants of all kinds, options and the order of inputs by their effect, without knowing how the
+converter folded them. A long sum could still hide a small weight behind the rounding that many large terms
+allow. So in each pixel of a probe only one of several groups of channels is loud, and each group is loud in
+at least `REPEATS` pixels: then each weight is one of few loud terms in several sums. A stage whose inputs
+have few pixels, such as a dense layer, gets more probes instead.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bnn_keras.deploy.verification.regions import Regions
+from bnn_keras.tflite.flatbuffer import Flatbuffer
+from bnn_keras.tflite.interpreter import Interpreter
+
+REPEATS = 16
+QUIET = 1e-3  # of the tensor's spread
+LOUDNESS = (-2, 4)  # powers of 2, times the tensor's spread: from far below a saturation to beyond it
+FEW_PIXELS = 16
+PROBES, PROBES_OF_FEW_PIXELS = 2, 64
+
+
+def stages(regions: Regions) -> list[tuple[int, set[int]]]:
+    """The numbers of probes, and the taps of the stages that get so many."""
+    by_number: dict[int, set[int]] = {PROBES: set(), PROBES_OF_FEW_PIXELS: set()}
+    for tap in {tensor for op in regions.ops for tensor in op.outputs}.intersection(regions.tensors.values()):
+        pixels = [math.prod(regions.file.shape(taken)[1:-1]) for taken in regions.taken_for(tap)]
+        by_number[PROBES_OF_FEW_PIXELS if max(pixels, default=0) <= FEW_PIXELS else PROBES].add(tap)
+    return [(number, taps) for number, taps in by_number.items() if taps]
+
+
+def run_stages(
+    flatbuffer: bytes, regions: Regions, seen: Mapping[int, np.ndarray], number: int, taps: set[int]
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Run stages of a file by themselves on random values.
+
+    Args:
+        flatbuffer: the bytes of the file.
+        regions: of the model and the file.
+        seen: the values of every tap for images, [n, ...] by tensor. Signs stay signs.
+        number: of the probes.
+        taps: the tensors at the ends of the stages.
+
+    Returns:
+        The values that the stages take and those that they give, float32 [number, ...] by tensor.
+    """
+    file = Flatbuffer(flatbuffer)
+    taken, returned = file.cut(set(regions.tensors.values()), regions.ops_to(taps))
+    rng = np.random.default_rng(0)
+    given = {tensor: _draw((number, *seen[tensor].shape[1:]), seen[tensor], rng) for tensor in taken}
+    values = Interpreter(file.pack(), threads=1).predict(list(given.values()))
+    found = dict(zip(returned, values if len(returned) > 1 else [values], strict=True))
+    return given, {tensor: found[tensor] for tensor in taps}
+
+
+def _draw(shape: tuple[int, ...], seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    channels, pixels = shape[-1], math.prod(shape[:-1])
+    signs = rng.choice([-1, 1], (pixels, channels))
+    magnitudes = np.abs(seen)
+    if magnitudes.min() == magnitudes.max() > 0:
+        size: Any = magnitudes.max()
+    else:
+        groups = max(1, min(channels, pixels // REPEATS))
+        is_loud = (rng.permutation(pixels) % groups)[:, None] == rng.permutation(channels) % groups
+        size = np.where(is_loud, 2 ** rng.uniform(*LOUDNESS, is_loud.shape), QUIET) * (seen.std() or 1)
+    return (signs * size).reshape(shape).astype(np.float32)
