@@ -187,12 +187,10 @@ def operators(file, name):
     return [o for o, op in zip(file.graph.operators, file.ops, strict=True) if op.name == name]
 
 
-def swap_inputs(name):
-    def change(file):
-        operator = next(o for o in operators(file, name) if o.inputs[0] != o.inputs[1])
-        operator.inputs = operator.inputs[::-1].copy()
-
-    return change
+def swap_inputs(file):
+    """The inputs of the first concatenation; of a sum they could be swapped with right."""
+    operator = operators(file, "CONCATENATION")[0]
+    operator.inputs = operator.inputs[::-1].copy()
 
 
 def bypass(file):
@@ -221,6 +219,7 @@ def option(name, key, value):
 
 
 OPERATIONS = {
+    "swapped inputs": swap_inputs,
     "a bypass": bypass,
     "the padding of the stem": option("CONV_2D", "padding", schema.Padding.VALID),
     "the stride of the stem": option("CONV_2D", "strideW", 1),
