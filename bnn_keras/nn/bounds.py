@@ -81,7 +81,8 @@ def adds(step: Step) -> list[tf.Tensor]:
     radius = tf.add_n([tf.broadcast_to(x.radius, center.shape) for x in step.inputs])
     # A constant among the terms is no larger than the sum and the other terms together.
     magnitude = tf.add_n([tf.broadcast_to(x.magnitude, center.shape) for x in step.inputs]) + tf.abs(center)
-    return [radius + (len(step.inputs) + 1) * UNIT * magnitude]
+    terms = step.inputs[0].terms if len(step.inputs) == 1 else 0
+    return [radius + (len(step.inputs) + 1 + terms) * UNIT * magnitude]
 
 
 def multiplies(step: Step) -> list[tf.Tensor]:
@@ -93,8 +94,8 @@ def multiplies(step: Step) -> list[tf.Tensor]:
 def scales_and_shifts(interval: Interval, scale: Any, mean: Any, shift: Any) -> list[tf.Tensor]:
     """(x - mean) * scale + shift, as BatchNorm computes it in inference."""
     scale = np.abs(scale)
-    terms = (interval.magnitude + np.abs(mean)) * scale + np.abs(shift)
-    return [interval.radius * scale + SPARE * UNIT * terms]
+    magnitude = (interval.magnitude + np.abs(mean)) * scale + np.abs(shift)
+    return [interval.radius * scale + (SPARE + interval.terms) * UNIT * magnitude]
 
 
 def batch_norm(step: Step) -> list[tf.Tensor]:

@@ -27,10 +27,13 @@ class Interval:
 
     Args:
         center, radius: two tensors of the same shape.
+        terms: of the float32 sum that it is, or 0. The converter folds a shift that follows into the sum,
+            where it may be the first term: then each of the others is rounded at its size.
     """
 
     center: tf.Tensor
     radius: tf.Tensor
+    terms: int = 0
 
     @classmethod
     def exact(cls, values: Any) -> "Interval":
@@ -84,17 +87,18 @@ class Step:
 Bound = Callable[[Step], list[tf.Tensor] | tf.Tensor]
 
 
-def evaluate(layer: Callable, bound: Bound, args: Any, kwargs: Any) -> tuple[Interval, ...]:
+def evaluate(layer: Callable, bound: Bound, args: Any, kwargs: Any, terms: int = 0) -> tuple[Interval, ...]:
     """The outputs of a layer, as intervals.
 
     Args:
         layer: the layer in float64.
         bound: of layers of its type.
         args, kwargs: of the call, with intervals in the place of tensors.
+        terms: of the outputs, see `Interval`.
     """
     outputs = _apply(layer, args, kwargs, lambda interval: interval.center)
     radii = tf.nest.flatten(bound(Step(layer, args, kwargs, outputs)))
-    return tuple(Interval(center, radius) for center, radius in zip(outputs, radii, strict=True))
+    return tuple(Interval(center, radius, terms) for center, radius in zip(outputs, radii, strict=True))
 
 
 def _apply(layer: Callable, args: Any, kwargs: Any, part: Callable[[Interval], tf.Tensor]) -> list[tf.Tensor]:

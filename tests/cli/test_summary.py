@@ -90,7 +90,7 @@ def test_the_notes_are_printed_and_a_saved_model_needs_no_zoo(ask, tmp_path):
         (("resnete18", "resnete34"), "Unexpected argument 'resnete34'"),
         (("resnete18", "--json", "--csv"), "--json and --csv are two formats"),
         (("resnete18", "--image_size=8"), "takes images from 32 x 32 pixels up"),
-        (("resnete18", "--image_size=0"), "--image_size=0: it must be a whole number from 1 up"),
+        (("resnete18", "--image_size=0"), "--image_size=0: it must be a whole number from 1 to 4096"),
         (("resnete18", "--classes=0"), "--classes=0: it must be a whole number from 1 up"),
         (("resnete18", "--stem=no"), "stem of resnete18 must be one of grouped"),
         (("resnete18", "--set=stem=no"), "stem of resnete18 must be one of grouped"),

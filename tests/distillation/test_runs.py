@@ -133,7 +133,8 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(boosted, cooler, tmp_pat
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    (folder / ".best.1.partial.keras").write_text("what a kill leaves of a model")
+    # Of a process that is gone.
+    (folder / f".best.{2**30}.partial.keras").write_text("what a kill leaves of a model")
     (folder / "checkpoints" / "ckpt-7_temp").mkdir()
     capsys.readouterr()
     again = train(folder, *words, weights=cooler, checkpoint_steps=3)

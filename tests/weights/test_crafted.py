@@ -36,7 +36,7 @@ def write(path, members):
     return path
 
 
-def refused(read, *arguments, match=""):
+def refused(read, *arguments, match=None):
     with pytest.raises(UserError, match=match) as error:
         read(*arguments)
     assert len(str(error.value).splitlines()) == 1
