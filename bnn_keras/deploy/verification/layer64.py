@@ -23,23 +23,23 @@ class Layer64:
     """
 
     def __init__(self, layer: tf.keras.layers.Layer) -> None:
-        self.traits = traits_of(layer)
-        if self.traits.bound is None:
+        traits = traits_of(layer)
+        if traits.bound is None:
             raise unknown(layer, function_name(layer) if is_function(layer) else type(layer).__name__)
+        self.bound, self.keeps_terms = traits.bound, traits.elementwise or traits.moves
         self.twin = layer if is_function(layer) else rebuild(layer)
 
     def __call__(self, args: Any, kwargs: Any) -> tuple[Interval, ...]:
         """The outputs of the layer for arguments that contain intervals."""
-        return evaluate(self.twin, self.traits.bound, args, kwargs, self._terms(args))
+        return evaluate(self.twin, self.bound, args, kwargs, self._terms(args))
 
     def _terms(self, args: Any) -> int:
         """The terms of the sums that the outputs are, or are computed from one by one; see `Interval`."""
         kernel = getattr(self.twin, "depthwise_kernel", getattr(self.twin, "kernel", None))
         if kernel is not None and getattr(self.twin, "input_quantizer", None) is None:
             return int(np.prod(kernel.shape[:-1]))
-        is_affine = self.traits.elementwise or self.traits.moves
         intervals = [leaf for leaf in tf.nest.flatten(args) if isinstance(leaf, Interval)]
-        return max((interval.terms for interval in intervals), default=0) if is_affine else 0
+        return max((interval.terms for interval in intervals), default=0) if self.keeps_terms else 0
 
     def has_open_signs(self, args: Any) -> bool:
         """Whether the layer quantizes its input and an interval of that lies on both sides of a step."""
