@@ -283,7 +283,7 @@ def _end(processes: set[int]) -> None:
 
 def cases(count: int, first: int = 0, kind: str | None = None) -> Iterator[tuple[str, int]]:
     """The kinds in turns, the cheap ones more often, with seeds that go up."""
-    kinds = [kind] if kind else [kind for kind in KINDS for _ in range(1 if kind in DEAR else 6)]
+    kinds = [kind] if kind else [kind for kind in KINDS for _ in range(1 if kind in DEAR else 10)]
     seeds = dict.fromkeys(KINDS, first)
     for number in range(count):
         chosen = kinds[number % len(kinds)]

@@ -463,7 +463,7 @@ class Kill(tf.keras.callbacks.Callback):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"optimizer": "bop", "bop_gamma": 0.1},
+        pytest.param({"optimizer": "bop", "bop_gamma": 0.1}, marks=pytest.mark.large, id="bop"),
         {
             **{"optimizer": "adamw", "weight_decay": 0.1, "kernel_weight_decay": 0.5, "clip_norm": 0.1},
             **{"decay_groups": "binary", "temperature_decay": 0.5},

@@ -91,7 +91,8 @@ def _mean_of_the_mix(monkeypatch):
     monkeypatch.setattr(bnext, "_pooled", lambda x, s, name: x if s == 1 else average_pool(x, f"{name}/p"))
 
 
-@pytest.mark.parametrize("size", [32, 40])  # 40 gives maps of odd edge, 5 and 3
+# 40 gives maps of odd edge, 5 and 3.
+@pytest.mark.parametrize("size", [pytest.param(32, marks=pytest.mark.large), 40])
 @pytest.mark.parametrize(
     ("name", "settings"),
     [("bnext_t", {"widths": WIDTHS}), ("bnext18", {"widths": (16, 32), "stem": "thumbnail"})],
