@@ -11,7 +11,7 @@ import bnn_keras  # noqa: F401  isort: skip
 import pytest
 
 # Graphs are many small objects that live on: looking for garbage among them took a fifth of the time.
-gc.set_threshold(50_000, 50, 1000)
+gc.set_threshold(50_000, 20, 20)
 SHARED = Path(__file__).parents[2] / "shared"
 
 

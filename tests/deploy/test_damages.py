@@ -260,3 +260,13 @@ def test_weights_after_a_unit_that_is_off_are_checked():
     damaged = edited(flatbuffer, lambda file: file.set_constant(kernel, -file.constant(kernel)))
     assert np.array_equal(deploy.run(damaged, images(2)), deploy.run(flatbuffer, images(2)))
     assert deploy.verify(model, damaged, images(2)).problems
+
+
+def test_a_deep_network_at_its_start_is_probed_within_the_range_of_numbers():
+    """Values that have grown from layer to layer, as those of a fresh BNext-L do, do not overflow."""
+
+    model = network_around(lambda x: keras.Conv2D(32, 1, name="after")(keras.Conv2D(32, 1, name="grown")(x)))
+    grown = model.get_layer("grown")
+    grown.set_weights([weight * 1e32 for weight in grown.get_weights()])
+    assert np.abs(model(images(2))).max() > 1e30
+    assert not deploy.verify(model, deploy.to_flatbuffer(model), images(2)).problems

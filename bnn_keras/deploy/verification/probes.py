@@ -25,6 +25,7 @@ from bnn_keras.tflite.interpreter import Interpreter
 REPEATS = 16
 QUIET = 1e-3  # of the tensor's spread
 LOUDNESS = (-2, 4)  # powers of 2, times the tensor's spread: from far below a saturation to beyond it
+LARGEST = 2.0**20  # spread: untrained networks may have values that overflow if they grow further
 FEW_PIXELS = 16
 PROBES, PROBES_OF_FEW_PIXELS = 2, 64
 
@@ -71,5 +72,6 @@ def _draw(shape: tuple[int, ...], seen: np.ndarray, rng: np.random.Generator) ->
     else:
         groups = max(1, min(channels, pixels // REPEATS))
         is_loud = (rng.permutation(pixels) % groups)[:, None] == rng.permutation(channels) % groups
-        size = np.where(is_loud, 2 ** rng.uniform(*LOUDNESS, is_loud.shape), QUIET) * (seen.std() or 1)
+        size = np.where(is_loud, 2 ** rng.uniform(*LOUDNESS, is_loud.shape), QUIET)
+        size = size * (min(seen.std(dtype=np.float64), LARGEST) or 1)
     return (signs * size).reshape(shape).astype(np.float32)
