@@ -99,8 +99,8 @@ class Interpreter:
         """Why the process ended."""
         _, errors = self._process.communicate()
         status = self._process.returncode
-        if status == -signal.SIGALRM:
-            reason = f"an image takes more than {SECONDS} seconds"
+        if status == -signal.SIGPROF:
+            reason = f"an image takes more than {SECONDS} seconds of processor time"
         elif status < 0:
             reason = f"it crashes the interpreter ({signal.Signals(-status).name})"
         else:

@@ -108,7 +108,7 @@ def test_a_process_that_ends_is_a_sentence(content):
 
 def test_a_file_that_takes_too_long_is_a_sentence(content):
     interpreter = Interpreter(content, "given.tflite")
-    interpreter._process.send_signal(signal.SIGALRM)
+    interpreter._process.send_signal(signal.SIGPROF)
     with pytest.raises(UserError, match="an image takes more than 20 seconds"):
         interpreter.predict(images(2))
 
