@@ -39,6 +39,8 @@ def processor_time() -> float:
 
 def run(runner: Runner, given: argparse.Namespace) -> int:
     """Run the cases, and print what came of them."""
+    if "pth" not in KINDS:
+        print("kind pth is left out: PyTorch is not installed")
     started, flaws = time.monotonic(), 0
     counts, seconds = collections.Counter(), collections.Counter()
     for kind, seed in cases(given.count, given.seed, given.kind):

@@ -4,7 +4,7 @@ The current folder holds copies of the samples, a pipe and a link in a circle.
 """
 
 import contextlib
-import importlib
+import importlib.util
 import io
 import os
 import warnings
@@ -310,3 +310,5 @@ def manifests(rng: Random) -> list[str]:
 KINDS: dict[str, Callable[[Random], list[str]]] = {
     kind.__name__: kind for kind in (flags, recipes, folders, keras, h5, pth, tflite, runs, manifests)
 }
+if importlib.util.find_spec("torch") is None:  # its samples are made by PyTorch
+    del KINDS["pth"]
