@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import bnn_keras  # noqa: F401  isort: skip
 import pytest
 
-# Graphs are many small objects that live on: looking for garbage among them took a fifth of the time.
+# Graphs are many small objects that live on: looking for garbage among them often takes long.
 gc.set_threshold(50_000, 20, 20)
 SHARED = Path(__file__).parents[2] / "shared"
 

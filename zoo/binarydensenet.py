@@ -64,8 +64,10 @@ def network(
         conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
     """
     x = shared.stem(x, stem, stem_pool)
-    sections = growth, blocks, channels, 1, convolve_first
-    return head(shared.dense_sections(x, block, *sections, **conv_options))
+    x = shared.dense_sections(
+        x, block, growth, blocks, channels, convolve_first=convolve_first, **conv_options
+    )
+    return head(x)
 
 
 PAPER = Paper(

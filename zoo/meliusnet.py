@@ -116,8 +116,10 @@ def network(
         conv_options: `binary`, `pad_values`, `kernel_clip` of `zoo.shared.activated_conv`.
     """
     x = shared.stem(x, stem, stem_pool)
-    sections = growth, blocks, channels, groups, convolve_first
-    return head(shared.dense_sections(x, BLOCKS[block], *sections, **conv_options))
+    x = shared.dense_sections(
+        x, BLOCKS[block], growth, blocks, channels, groups, convolve_first, **conv_options
+    )
+    return head(x)
 
 
 PAPER = Paper(

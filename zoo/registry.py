@@ -13,17 +13,7 @@ from bnn_keras.nn import normalization as normalizations
 from bnn_keras.settings.augmentation import LARGEST_EDGE
 from bnn_keras.settings.kinds import Number, Setting, convert_value
 from bnn_keras.settings.recipe import IMAGENET, Recipe
-from zoo import (
-    binarydensenet,
-    birealnet,
-    bnext,
-    meliusnet,
-    mobilenet,
-    recipes,
-    resnet,
-    resnete,
-    shared,
-)
+from zoo import binarydensenet, birealnet, bnext, meliusnet, mobilenet, recipes, resnet, resnete, shared
 from zoo.paper import Paper
 
 # A new paper is one more line here.

@@ -19,6 +19,7 @@ from bnn_keras.cli.interruption import Interruption
 from bnn_keras.errors import UserError
 
 PACKAGE = "bnn_keras.cli"
+MISTAKE = 2  # the exit status after a sentence
 RESUMED = ("train", "launch")  # the same command goes on where one was stopped
 HELP = {"--help", "-h", "--helpfull"}
 
@@ -141,7 +142,7 @@ def call(verb: ModuleType, words: Sequence[str]) -> int:
 
 def _mistake(sentence: str) -> int:
     print(f"error: {files.printable(sentence)}", file=sys.stderr)
-    return 2
+    return MISTAKE
 
 
 def _module(package: str, verb: str) -> ModuleType:

@@ -12,9 +12,9 @@ from absl import flags
 
 from bnn_keras.errors import UserError
 from bnn_keras.settings import checkpoint
-from bnn_keras.settings.kinds import Choice, Kind, Number, Optional, Switch, Text, wanted
+from bnn_keras.settings.kinds import COUNT as COUNT
+from bnn_keras.settings.kinds import Choice, Kind, Optional, Switch, Text, wanted
 
-COUNT = Number(1, whole=True)
 PATH = Text("a path")
 SWITCH = Switch()
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
+from bnn_keras.cli.door import MISTAKE
 from bnn_keras.cli.flags import COUNT, PATH, Flag
 from bnn_keras.errors import UserError
 
 NEEDS_TENSORFLOW = False
-MISTAKE = 2  # the status of our own commands after a sentence
 FLAGS = [
     Flag("workers", COUNT, "processes on this machine", 2),
     Flag("logs", PATH, "folder for the output of the other workers; a temporary one if not given"),

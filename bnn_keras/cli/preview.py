@@ -15,7 +15,7 @@ from bnn_keras.cli import flags
 from bnn_keras.cli.flags import DATA, DATA_DIR, PATH, Flag
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.settings.augmentation import EDGE, Augmentation
-from bnn_keras.settings.kinds import Number, Text
+from bnn_keras.settings.kinds import SEED, Number, Text
 
 OPERATIONS = "operations"
 ROWS = Number(1, 100, whole=True)  # or columns
@@ -32,7 +32,7 @@ FLAGS = [
     Flag("image_size", EDGE, "edge in pixels; the data set's own if not given"),
     Flag("images", ROWS, "rows of the preview", 6),
     Flag("epochs", ROWS, "versions of each image", 7),
-    Flag("seed", Number(0, whole=True), "of the choice of images and of the augmentation", 0),
+    Flag("seed", SEED, "of the choice of images and of the augmentation", 0),
     *flags.of_fields(AUGMENTATION, defaults=False),
 ]
 

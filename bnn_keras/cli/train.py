@@ -21,7 +21,7 @@ from bnn_keras.settings import checkpoint
 from bnn_keras.settings.address import Address
 from bnn_keras.settings.augmentation import EDGE, Augmentation
 from bnn_keras.settings.distillation import DistillationSettings
-from bnn_keras.settings.kinds import Choice, Number, Optional, Text
+from bnn_keras.settings.kinds import SEED, Choice, Optional, Text
 from bnn_keras.settings.recipe import FIELDS as RECIPE_FIELDS
 from bnn_keras.settings.recipe import Recipe
 
@@ -46,7 +46,7 @@ FLAGS = [
     *flags.of_fields(RECIPE_FIELDS, defaults=False),
     Flag("scale_lr", SWITCH, "change learning rates in proportion to --batch_size", False),
     *flags.of_fields(dataclasses.fields(DistillationSettings)),
-    Flag("seed", Number(0, whole=True), "of weights, order and augmentation", 0),
+    Flag("seed", SEED, "of weights, order and augmentation", 0),
     Flag("seeds", Optional(COUNT), "train so many times, from --seed up; prints mean and deviation"),
     Flag("output_dir", PATH, "run folder; runs/MODEL-DATASET if not given"),
     Flag("weights", PATH, "checkpoint to start from; other classes get a new head"),

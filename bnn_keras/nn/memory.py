@@ -74,10 +74,6 @@ def check_batch(network: tf.keras.Model, batch_size: int) -> None:
     Raises:
         UserError: it does not fit.
     """
-    tensors = [tensor for layer in network.layers for node in layer.inbound_nodes for tensor in _flat(node)]
-    largest = max(math.prod(edge or 1 for edge in tensor.shape[1:]) for tensor in tensors)
+    outputs = [node.outputs for layer in network.layers for node in layer.inbound_nodes]
+    largest = max(math.prod(edge or 1 for edge in tensor.shape[1:]) for tensor in tf.nest.flatten(outputs))
     check(FLOAT * batch_size * largest, f"The largest tensor of {network.name} for {batch_size} images")
-
-
-def _flat(node: Any) -> list[tf.Tensor]:
-    return tf.nest.flatten(node.outputs)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from bnn_keras.errors import UserError
 from bnn_keras.settings.kinds import (
+    COUNT,
     Choice,
     Number,
     Numbers,
@@ -107,7 +108,7 @@ class Augmentation:
     )
     mixup: float = setting("alpha of the mixture of two images", _AMOUNT, 0.0)
     cutmix: float = setting("alpha of the window pasted from another image", _AMOUNT, 0.0)
-    repeats: int = setting("augmented copies of an image in a batch", Number(1, whole=True), 1)
+    repeats: int = setting("augmented copies of an image in a batch", COUNT, 1)
 
     def __post_init__(self) -> None:
         convert_fields(self)

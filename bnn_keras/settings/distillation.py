@@ -6,7 +6,7 @@
 import dataclasses
 
 from bnn_keras.errors import UserError
-from bnn_keras.settings.kinds import Choice, Number, Optional, Text, Texts, convert_fields, setting
+from bnn_keras.settings.kinds import COUNT, Choice, Number, Optional, Text, Texts, convert_fields, setting
 
 ENSEMBLES = ("paper", "released")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -55,7 +55,7 @@ class DistillationSettings:
     )
     views: int | None = setting(
         "fixed views of the images to cycle through; new ones each epoch if not given",
-        Optional(Number(1, whole=True)),
+        Optional(COUNT),
         None,
     )
     cache_teacher: str | None = setting(

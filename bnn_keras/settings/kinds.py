@@ -63,6 +63,10 @@ class Number:
         return value
 
 
+COUNT = Number(1, whole=True)
+SEED = Number(0, whole=True)
+
+
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """One of some values, names or numbers."""

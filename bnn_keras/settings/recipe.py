@@ -7,6 +7,7 @@ from typing import Any
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.kinds import (
+    COUNT,
     Choice,
     Kind,
     Number,
@@ -43,7 +44,6 @@ DECAY_GROUPS = ("released", "binary")
 
 _WHOLE = Number(0, whole=True)
 _POSITIVE = Number(0, open_low=True)
-_COUNT = Number(1, whole=True)
 _AMOUNT = Number(0)
 _SHARE = Number(0, 1, open_high=True)
 _DECAY = Number(0, 1, open_low=True)
@@ -67,8 +67,8 @@ class Recipe(Augmentation):
         10
     """
 
-    epochs: int = setting("passes over the training images", _COUNT)
-    batch_size: int = setting("images in a step, over all devices", _COUNT)
+    epochs: int = setting("passes over the training images", COUNT)
+    batch_size: int = setting("images in a step, over all devices", COUNT)
     optimizer: str = setting("optimizer of the weights", Choice(tuple(OPTIMIZER_KEYS)))
     learning_rate: float = setting("peak of the learning rate", _POSITIVE)
 
@@ -80,7 +80,7 @@ class Recipe(Augmentation):
         "epochs after which the learning rate is multiplied", Numbers(_POSITIVE), ()
     )
     milestone_factor: float = setting("factor of the learning rate at each milestone", _DECAY, 0.1)
-    restart_epochs: int | None = setting("epochs between restarts of the cosine", Optional(_COUNT), None)
+    restart_epochs: int | None = setting("epochs between restarts of the cosine", Optional(COUNT), None)
     cycle_share: float = setting("share of the steps that the cycle takes", _DECAY, 0.9)
     cycle_momentum: float | None = setting("momentum at the peak of the cycle", Optional(_SHARE), None)
     tail_epochs: int = setting("further epochs at a constant learning rate", _WHOLE, 0)

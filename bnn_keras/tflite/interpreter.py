@@ -35,6 +35,7 @@ class Interpreter:
         content: the file's bytes.
         name: of the file, for the messages.
         threads: of the interpreter.
+        is_checked: this process has made the content from a file that it has checked.
 
     Attributes:
         inputs, outputs: for each array that the file takes or gives, its shape with a batch of 1 and the
@@ -44,8 +45,11 @@ class Interpreter:
         UserError: the file is refused by the check or the interpreter, or crashes that.
     """
 
-    def __init__(self, content: bytes, name: str | os.PathLike = "The file", threads: int = 2) -> None:
-        check_tflite(content, name)
+    def __init__(
+        self, content: bytes, name: str | os.PathLike = "The file", threads: int = 2, is_checked: bool = False
+    ) -> None:
+        if not is_checked:
+            check_tflite(content, name)
         self.name = name
         self._connection, theirs = multiprocessing.Pipe()
         with theirs:
@@ -67,15 +71,18 @@ class Interpreter:
         Raises:
             UserError: the images have another shape, or the interpreter fails or crashes.
         """
-        arrays = images if isinstance(images, list) else [images]
+        outputs = self.predict_all(images if isinstance(images, list) else [images])
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def predict_all(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        """As `predict`, with a list for the inputs and for the outputs, however many there are."""
         given, taken = ([tuple(shape[1:]) for shape in of] for of in (_shapes(arrays), _shapes(self.inputs)))
         if given != taken:
             raise UserError(f"{self.name} takes arrays of shapes {taken}. Received: {given}.")
         for array, (_, kind) in zip(arrays, self.inputs, strict=True):
             self._send(np.ascontiguousarray(array, kind).tobytes())
         rows = [[self._receive_array(*output) for output in self.outputs] for _ in arrays[0]]
-        outputs = [np.stack(column) for column in zip(*rows, strict=True)]
-        return outputs[0] if len(outputs) == 1 else outputs
+        return [np.stack(column) for column in zip(*rows, strict=True)]
 
     def _receive_array(self, shape: tuple[int, ...], kind: str) -> np.ndarray:
         values = np.frombuffer(self._receive(), kind)

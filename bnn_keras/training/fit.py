@@ -15,12 +15,11 @@ from bnn_keras.nn import memory
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
-from bnn_keras.settings.kinds import Number, convert_value
+from bnn_keras.settings.kinds import COUNT, SEED, convert_value
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
 from bnn_keras.training.loop import Run, plain_trainer
 
-SEED = Number(0, whole=True)
 WIDTH = 110  # of printed lines
 
 
@@ -154,7 +153,7 @@ def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint
     dataset.steps_per_epoch(recipe.batch_size)
     distribution.check_batch(network.distribute_strategy, recipe.batch_size)
     memory.check_batch(network, recipe.batch_size)
-    convert_value("checkpoint_steps", Number(1, whole=True), checkpoint_steps)
+    convert_value("checkpoint_steps", COUNT, checkpoint_steps)
     expected = (dataset.image_size, dataset.image_size, 3), len(dataset.class_names)
     if (network.input_shape[1:], network.output_shape[-1]) != expected:
         raise UserError(

@@ -169,9 +169,7 @@ class Group:
         # A worker that loses a peer fails or aborts as well, perhaps before its peer is seen to have ended:
         # the others are suspected first.
         deadline = time.monotonic() + GRACE_SECONDS
-        while not any(worker.status not in (None, 0, -signal.SIGABRT) for worker in self._workers):
-            if time.monotonic() > deadline:
-                break
+        while time.monotonic() < deadline and self._may_hide_a_failure():
             time.sleep(POLL_SECONDS)
         ended = [(worker, worker.status) for worker in self._workers if worker.status]
         killed = [(worker, status) for worker, status in ended if status < 0 and status != -signal.SIGABRT]
@@ -182,6 +180,11 @@ class Group:
             first = self._workers[0].status
             return (self._workers[0], first) if first and first > 0 else failed[0]
         return (killed or ended)[0]
+
+    def _may_hide_a_failure(self) -> bool:
+        """Whether some workers still run, and none has ended otherwise than well or by an abort."""
+        seen = {worker.status for worker in self._workers}
+        return None in seen and seen <= {None, 0, -signal.SIGABRT}
 
     def _show(self, source: int) -> None:
         """Pass the output of the first worker on, and see where it resumes."""

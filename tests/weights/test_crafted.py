@@ -152,7 +152,7 @@ def test_numbers_that_fit_nowhere(tmp_path, whole):
 
 def test_archives_that_are_not_as_keras_writes_them(tmp_path, whole):
     path = tmp_path / "m.keras"
-    for name in ("../outside", "/tmp/outside", "assets/x", "CONFIG.JSON"):
+    for name in ("../outside", "/outside", "assets/x", "CONFIG.JSON"):
         refused(weights.read_model, write(path, {**whole, name: b""}), match="it holds")
     write(path, whole)
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):

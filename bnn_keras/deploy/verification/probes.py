@@ -58,8 +58,8 @@ def run_stages(
     taken, returned = file.cut(set(regions.tensors.values()), regions.ops_to(taps))
     rng = np.random.default_rng(0)
     given = {tensor: _draw((number, *seen[tensor].shape[1:]), seen[tensor], rng) for tensor in taken}
-    values = Interpreter(file.pack(), threads=1).predict(list(given.values()))
-    found = dict(zip(returned, values if len(returned) > 1 else [values], strict=True))
+    stages = Interpreter(file.pack(), threads=1, is_checked=True)
+    found = dict(zip(returned, stages.predict_all(list(given.values())), strict=True))
     return given, {tensor: found[tensor] for tensor in taps}
 
 

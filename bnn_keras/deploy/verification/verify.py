@@ -11,7 +11,7 @@ from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.deploy.verification.report import OtherClass, Report
 from bnn_keras.nn.graph import read_graph
 from bnn_keras.tflite.checking import check_tflite
-from bnn_keras.tflite.interpreter import run
+from bnn_keras.tflite.interpreter import Interpreter
 
 STAGE_IMAGES = 2  # compared in float64, stage by stage; the predicted class is compared on all images
 EXPLAINED = 8  # images of another class that are compared stage by stage as well
@@ -49,7 +49,8 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
     problems = structure.problems(regions, taps)
     if problems:
         return Report([], [], storage.Storage({}, len(flatbuffer), []), len(images), [], problems)
-    exceptions = _exceptions(scores(model, images), run(flatbuffer, images))
+    ours, theirs = scores(model, images), Interpreter(flatbuffer, is_checked=True).predict(images)
+    exceptions = _exceptions(ours, theirs)
     others = [item.image for item in exceptions[:EXPLAINED] if item.image >= STAGE_IMAGES]
     comparison = Comparison(regions, taps)
     compared = _compare(comparison, flatbuffer, np.concatenate([images[:STAGE_IMAGES], images[others]]))
@@ -62,8 +63,8 @@ def _compare(comparison: Comparison, flatbuffer: bytes, images: np.ndarray) -> l
     """Compare every tap on images, then on probes; of each tap the worse comparison."""
     regions = comparison.regions
     indices = sorted(set(regions.tensors.values()))
-    values = run(regions.file.returning(indices), images)
-    seen = dict(zip(indices, values if len(indices) > 1 else [values], strict=True))
+    returning = Interpreter(regions.file.returning(indices), is_checked=True)
+    seen = dict(zip(indices, returning.predict_all([images]), strict=True))
     found = comparison.on_images(seen)
     for number, stages in probes.stages(regions):
         found += comparison.on_probes(*probes.run_stages(flatbuffer, regions, seen, number, stages))
