@@ -1,24 +1,24 @@
 """From a Keras model to a TFLite flatbuffer of the Larq Compute Engine.
 
-The model is traced once as one function, saved and converted. `lce.convert_keras_model` starts from
-Keras's own SavedModel, for which Keras traces every layer several times.
+The model is traced once as one function, and converted with its weights as constants.
+`lce.convert_keras_model` starts from Keras's own SavedModel, for which Keras traces every layer several
+times.
 
 The traced function returns the output and the taps (`bnn_keras.deploy.conversion.taps`). In the file the
 tensors of the taps have the names of their layers and are not outputs any more.
 """
 
-import functools
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import larq_compute_engine as lce
 import tensorflow as tf
 
-from bnn_keras.deploy.conversion import borders
+from bnn_keras.deploy.conversion import borders, frozen
 from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps
 from bnn_keras.errors import UserError
-from bnn_keras.files import writing
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph, run_graph
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
@@ -70,22 +70,14 @@ def _check_form(model: tf.keras.Model, graph: Graph) -> None:
 
 
 def _convert(model: tf.keras.Model, graph: Graph, outputs: dict[str, Value]) -> bytes:
-    @functools.partial(tf.function, autograph=False)
     def function(image: tf.Tensor) -> dict[str, tf.Tensor]:
         values = run_graph(graph, {graph.inputs[0]: image}, _lower)
         # An identity, as an output of the function may not be its input.
         return {key: tf.identity(values[value]) for key, value in outputs.items()}
 
-    module = tf.Module()
-    module.function = function.get_concrete_function(
-        tf.TensorSpec((1, *graph.inputs[0].shape[1:]), tf.float32, name=INPUT)
-    )
-    # Larq's quantized variables wrap the ones that are saved.
-    module.weights = [getattr(variable, "latent_variable", variable) for variable in model.variables]
-    with tempfile.TemporaryDirectory() as folder, writing(folder):
-        # The file needs no gradients, and saving those of every sign takes longest.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, folder, signatures=module.function, options=options)
+    image = tf.TensorSpec((1, *graph.inputs[0].shape[1:]), tf.float32, name=INPUT)
+    with tempfile.TemporaryDirectory() as folder:
+        frozen.save(function, image, Path(folder), model.name)
         try:
             return lce.convert_saved_model(folder)
         except (RuntimeError, ValueError) as error:
