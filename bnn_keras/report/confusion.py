@@ -111,10 +111,10 @@ def _draw(axes: Axes, shares: np.ndarray, scale: Scale) -> ScalarMappable:
 
 
 def _draw_bar(figure: Figure, drawn: ScalarMappable, axes: Axes, scale: Scale) -> None:
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.5, aspect=30, pad=0.015)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.5, aspect=30, pad=0.02)
     ticks = [tick for tick in TICKS if tick <= scale.top]
     labels = [f"{'≥ ' if tick == scale.top < 1 else ''}{100 * tick:g} %" for tick in ticks]
-    bar.set_ticks(ticks, labels=labels, color=LIGHT.text)
+    bar.set_ticks(ticks, labels=labels, color=LIGHT.text, fontsize="small")
     if scale is WRONG:
         bar.set_label("share of the images of the true class", color=LIGHT.text)
     bar.ax.set_title(scale.name, fontsize="medium")
@@ -126,8 +126,11 @@ def _size(names: Sequence[str]) -> tuple[float, float]:
     classes = len(names)
     if classes > NAMED:
         return 13, 11.5
-    beside = max(map(len, names)) * (0.08 if classes <= NUMBERED else 0.055)
-    edge = max(2.5, classes * (0.45 if classes <= NUMBERED else 0.115)) + beside
+    longest = max(map(len, names))
+    if classes <= NUMBERED:
+        edge = max(2.5, 0.45 * classes) + 0.08 * longest
+    else:
+        edge = max(5.5, 0.115 * classes) + 0.055 * longest
     return edge + 2, edge + 0.8
 
 

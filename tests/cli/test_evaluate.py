@@ -96,6 +96,7 @@ def test_prints_the_numbers_and_writes_json(run, tmp_path, capsys):
     assert written["images"] == 100 and written["file"].endswith("best.keras")
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_classes_are_measured_as_scikit_learn_measures(run, capsys):
     """Accuracy, precision and calibration by class and bin; a class without images has no accuracy."""
     assert cli.run(["evaluate", str(run), "--limit=8", "--json=-"]) == 0
@@ -136,6 +137,7 @@ def text_of_30_classes(run):
     return evaluate._text(dataclasses.replace(measured, confusion=confusion, class_names=names))
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_of_many_classes_the_worst_are_printed(run):
     _, worst, confusions = text_of_30_classes(run).split("\n\n")
     title, _, _, *rows = worst.splitlines()
@@ -152,6 +154,7 @@ def test_of_many_classes_the_worst_are_printed(run):
     ]
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_picture(run, tmp_path, capsys):
     picture = tmp_path / "confusion.png"
     assert cli.run(["evaluate", str(run), "--limit=40", f"--picture={picture}"]) == 0
@@ -171,23 +174,22 @@ def test_places_of_results_are_checked_before_the_work(run, tmp_path, capsys):
     assert f"Cannot write {tmp_path}/file/a.json: Not a directory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["", "model.keras", "best.tflite"], ids=["folder", "keras", "tflite"])
-def test_compare_with_all_files(run, name, capsys):
-    other = run / name
-    command = ["evaluate", str(run / "best.keras"), f"--compare={other}", "--limit=100"]
-    assert cli.run([*command, "--json=-"]) == 0
-    written = json.loads(capsys.readouterr().out)["compare"]
-    images, labels = next(data.open("digits").test(100, 100).as_numpy_iterator())
+@pytest.mark.usefixtures("loaded_once")
+@pytest.mark.parametrize("name", ["model.keras", "best.tflite"])
+def test_compare(run, name, tmp_path, capsys):
+    other, out = run / name, tmp_path / "a.json"
+    assert cli.run(["evaluate", str(run), f"--compare={other}", "--limit=60", f"--json={out}"]) == 0
+    written = json.loads(out.read_text())["compare"]
+    images, labels = next(data.open("digits").test(60).as_numpy_iterator())
     right, other_right = (
-        trained.load(path).logits(images).argmax(-1) == labels for path in (run / "best.keras", other)
+        trained.load(path).logits(images).argmax(-1) == labels for path in (str(run), other)
     )
     b, c = sum(right & ~other_right), sum(other_right & ~right)
     assert (written["only_first_right"], written["only_second_right"]) == (b, c)
-    assert written["top1"] == pytest.approx(other_right.mean())
+    assert (written["file"], written["top1"]) == (str(other), pytest.approx(other_right.mean()))
     assert written["p_value"] == pytest.approx(comparison.mcnemar(b, c))
-    assert cli.run(command) == 0
     lines = capsys.readouterr().out.split("\n\n")[-1].splitlines()
-    assert lines[0] == f"compared with {other / 'best.keras' if not name else other}"
+    assert lines[0] == f"compared with {other}"
     assert lines[1] == f"top-1 {100 * right.mean():.2f} % and {100 * other_right.mean():.2f} %"
     assert lines[2] == f"right in the first only: {b} images; in the second only: {c}"
     assert lines[3].startswith("McNemar's exact test: p = ") and lines[4].endswith(".")

@@ -16,6 +16,7 @@ from bnn_keras import cli, data
 from bnn_keras.cli.predict import FLAGS
 from bnn_keras.runs import prediction, trained
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 RUN = str(Path(__file__).parents[1] / "fixtures" / "finished")
 STRANGE = os.fsdecode(b"\xff\n.png")  # not UTF-8, and two lines
 
@@ -148,11 +149,12 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == f"error: Cannot read {tmp_path}/inner: Permission denied.\n"
 
 
-def test_values_that_are_no_numbers_are_null(tmp_path, images, capsys):
-    model = tf.keras.models.load_model(f"{RUN}/best.keras", compile=False)
-    model.layers[-1].set_weights([np.full_like(w, np.nan) for w in model.layers[-1].get_weights()])
-    model.save(tmp_path / "nan.keras")
-    assert cli.run(["predict", str(tmp_path / "nan.keras"), str(images / "a.png"), "--json=-"]) == 0
+def test_values_that_are_no_numbers_are_null(images, monkeypatch, capsys):
+    network = dataclasses.replace(
+        trained.load(RUN), class_names=None, logits=lambda batch: np.full((len(batch), 10), np.nan)
+    )
+    monkeypatch.setattr(trained, "load", lambda *_: network)
+    assert cli.run(["predict", RUN, str(images / "a.png"), "--json=-"]) == 0
     (image,) = json.loads(capsys.readouterr().out)["images"]
     # Without names beside the file, classes are numbers.
     assert image["classes"] == [{"name": str(k), "probability": None} for k in range(5)]

@@ -29,8 +29,8 @@ def test_right_is_blue_and_wrong_is_orange():
     assert is_blue(half) == pytest.approx(is_blue(right) / 2, rel=0.1)
 
 
-@pytest.mark.parametrize("classes", [2, confusion.NUMBERED, confusion.NUMBERED + 1, confusion.NAMED + 1])
-def test_all_sizes(classes, monkeypatch):
+@pytest.mark.parametrize("classes", [confusion.NUMBERED + 1, confusion.NAMED + 1])
+def test_many_classes(classes, monkeypatch):
     monkeypatch.setattr(confusion, "DPI", 30)
     counts = 20 * np.eye(classes, dtype=int)
     counts[0, 1] = 20
