@@ -5,7 +5,8 @@
 Recipe                  the settings of a training
 train                   trains a network by a recipe, in a run folder
 load                    a trained network, from a run folder, .keras, .weights.h5 or .tflite file
-evaluate, predict       accuracy on held-out images; the likeliest classes of images
+evaluate, compare       accuracy and calibration on held-out images; whether two networks differ
+predict, predict_files  the likeliest classes of images, as arrays or as files and folders
 profile                 parameters, size and operations of a Keras model
 convert, verify         a Keras model as a checked .tflite file; the check alone
 
@@ -21,7 +22,9 @@ from bnn_keras import legacy_keras as _legacy_keras
 if TYPE_CHECKING:
     from bnn_keras.accounting import profile
     from bnn_keras.deploy import convert, verify
-    from bnn_keras.runs.evaluation import evaluate, predict
+    from bnn_keras.runs.comparison import compare
+    from bnn_keras.runs.evaluation import evaluate
+    from bnn_keras.runs.prediction import predict, predict_files
     from bnn_keras.runs.trained import load
     from bnn_keras.settings.recipe import Recipe
     from bnn_keras.training import train
@@ -29,14 +32,27 @@ if TYPE_CHECKING:
 _legacy_keras.require()
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "convert", "evaluate", "load", "predict", "profile", "train", "verify"]
+__all__ = [
+    "Recipe",
+    "compare",
+    "convert",
+    "evaluate",
+    "load",
+    "predict",
+    "predict_files",
+    "profile",
+    "train",
+    "verify",
+]
 
 _HOMES = {
     "Recipe": "settings.recipe",
+    "compare": "runs.comparison",
     "convert": "deploy",
     "evaluate": "runs.evaluation",
     "load": "runs.trained",
-    "predict": "runs.evaluation",
+    "predict": "runs.prediction",
+    "predict_files": "runs.prediction",
     "profile": "accounting",
     "train": "training.fit",
     "verify": "deploy",

@@ -38,7 +38,18 @@ def test_names_that_are_not_there():
         bnn_keras.__getattr__("trian")
 
 
-ORDER = ["Recipe", "train", "load", "evaluate", "predict", "profile", "convert", "verify"]
+ORDER = [
+    "Recipe",
+    "train",
+    "load",
+    "evaluate",
+    "compare",
+    "predict",
+    "predict_files",
+    "profile",
+    "convert",
+    "verify",
+]
 
 
 def test_every_example_of_the_public_names_runs(tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """The command line: one file a verb.
 
 A verb's file says in its docstring what it does, declares its flags in `FLAGS`, and does the work in
-`run(values, positional)`. It imports nothing but light modules at its top, so that help and mistakes
-in flags come at once; `run` imports what it needs, with TensorFlow already there.
+`run(values, positional)`, which returns None, or an exit status of `bnn_keras.cli.door`. It imports
+nothing but light modules at its top, so that help and mistakes in flags come at once; `run` imports what
+it needs, with TensorFlow already there.
 """
 
 from bnn_keras.cli.door import main, run

@@ -19,7 +19,8 @@ from bnn_keras.cli.interruption import Interruption
 from bnn_keras.errors import UserError
 
 PACKAGE = "bnn_keras.cli"
-MISTAKE = 2  # the exit status after a sentence
+# Exit statuses: the work was done; some inputs, each named in a sentence, were left out; a user's mistake.
+DONE, PARTLY_DONE, MISTAKE = 0, 1, 2
 RESUMED = ("train", "launch")  # the same command goes on where one was stopped
 HELP = {"--help", "-h", "--helpfull"}
 
@@ -31,9 +32,8 @@ def main(verb: str | None = None) -> int:
         verb: what stands before its words; None if they begin with a verb.
 
     Returns:
-        The exit status: 0 if the work was done, 2 after a user's mistake. A bug of ours is raised,
-        which prints its trace and gives 1. After Ctrl-C it is 130, after SIGTERM 143, and 141 if
-        nobody reads standard output any more.
+        The exit status, as `run` gives it. A bug of ours is raised, which prints its trace and gives 1.
+        After Ctrl-C it is 130, after SIGTERM 143, and 141 if nobody reads standard output any more.
     """
     _open_standard_streams()
     words = [*([] if verb is None else [verb]), *sys.argv[1:]]
@@ -91,7 +91,8 @@ def run(words: Sequence[str], package: str = PACKAGE) -> int:
         package: of the verbs; its `VERBS` are their names.
 
     Returns:
-        0 if the work was done, 2 after a user's mistake (one sentence on standard error).
+        0 if the work was done, 2 after a user's mistake (one sentence on standard error). Only `predict`,
+        which works on many inputs, gives 1: some cannot be read (a sentence for each), the others are done.
 
     Raises:
         SystemExit: another program that the verb started failed; with its exit status.
@@ -130,18 +131,23 @@ def call(verb: ModuleType, words: Sequence[str]) -> int:
         if getattr(verb, "NEEDS_TENSORFLOW", True):
             _import_tensorflow_quietly()
             importlib.import_module("zoo")  # registers the layers of every paper
-        verb.run(values, positional)
+        status = verb.run(values, positional)
     except UserError as error:
         return _mistake(str(error))
     except OSError as error:
         if error.filename is None:
             raise
         return _mistake(str(files.unusable(error, error.filename)))
-    return 0
+    return DONE if status is None else status
+
+
+def complain(sentence: str) -> None:
+    """Print a sentence about what cannot be done on standard error."""
+    print(f"error: {files.printable(sentence)}", file=sys.stderr)
 
 
 def _mistake(sentence: str) -> int:
-    print(f"error: {files.printable(sentence)}", file=sys.stderr)
+    complain(sentence)
     return MISTAKE
 
 

@@ -47,6 +47,7 @@ def fails(error):
 
 def test_exit_statuses(capsys):
     assert run(lambda values, positional: None) == 0
+    assert run(lambda values, positional: door.PARTLY_DONE) == 1
     assert run(fails(UserError("Received 3; valid: 4."))) == 2
     assert capsys.readouterr().err == "error: Received 3; valid: 4.\n"
     # Python itself prints the trace of a bug, and ends with status 1.

@@ -1,6 +1,8 @@
 """The same network in a run folder, a .keras and a .tflite file: measured and asked for names."""
 
+import dataclasses
 import json
+import re
 import shutil
 
 import larq_compute_engine as lce
@@ -10,9 +12,10 @@ import tensorflow as tf
 from sklearn import metrics
 
 from bnn_keras import cli, data, training
+from bnn_keras.cli import evaluate
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers
-from bnn_keras.runs import evaluation, trained
+from bnn_keras.runs import comparison, evaluation, prediction, trained
 from bnn_keras.settings.recipe import Recipe
 
 NAMES = list("0123456789")
@@ -93,6 +96,123 @@ def test_prints_the_numbers_and_writes_json(run, tmp_path, capsys):
     assert written["images"] == 100 and written["file"].endswith("best.keras")
 
 
+@pytest.mark.usefixtures("loaded_once")
+def test_classes_are_measured_as_scikit_learn_measures(run, capsys):
+    """Accuracy, precision and calibration by class and bin; a class without images has no accuracy."""
+    assert cli.run(["evaluate", str(run), "--limit=8", "--json=-"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    images, labels = next(data.open("digits").test(8).as_numpy_iterator())
+    probabilities = tf.nn.softmax(trained.load(run).logits(images)).numpy()
+    predicted = probabilities.argmax(-1)
+    oracle_of = {"recall": metrics.recall_score, "precision": metrics.precision_score}
+    for name, score in oracle_of.items():
+        expected = score(labels, predicted, labels=range(10), average=None, zero_division=np.nan)
+        assert np.isnan(expected).any()
+        np.testing.assert_allclose(np.array(written[name], float), expected)
+    reliability = written["calibration"]["reliability"]
+    assert written["calibration"]["bins"] == len(reliability) == 15
+    for part in reliability:
+        inside = (probabilities.max(-1) > part["above"]) & (probabilities.max(-1) <= part["up_to"])
+        assert part["images"] == inside.sum()
+        if inside.any():
+            assert part["confidence"] == pytest.approx(probabilities.max(-1)[inside].mean())
+            assert part["accuracy"] == pytest.approx((predicted == labels)[inside].mean())
+        else:
+            assert part["confidence"] is part["accuracy"] is None
+    assert cli.run(["evaluate", str(run), "--limit=8"]) == 0
+    printed = capsys.readouterr().out
+    assert f"expected calibration error {100 * written['calibration']['expected_error']:.2f} % (15" in printed
+    table = printed.split("\n\n")[1].splitlines()[2:]
+    assert [line.split()[0] for line in table] == NAMES
+    shares = ["-" if share is None else f"{100 * share:.2f}" for share in written["recall"]]
+    assert [line.split()[2] for line in table] == shares
+
+
+def text_of_30_classes(run):
+    """The evaluation of a network of 30 classes, as a text."""
+    confusion = np.diag(np.arange(30))
+    confusion[29, 3], confusion[4, 5], confusion[6, 4] = 7, 9, 1
+    measured = evaluation.evaluate(trained.load(run), limit=8)
+    names = tuple(f"name{label}" for label in range(30))
+    return evaluate._text(dataclasses.replace(measured, confusion=confusion, class_names=names))
+
+
+@pytest.mark.usefixtures("loaded_once")
+def test_of_many_classes_the_worst_are_printed(run):
+    _, worst, confusions = text_of_30_classes(run).split("\n\n")
+    title, _, _, *rows = worst.splitlines()
+    assert title == "The 10 classes with the lowest accuracy:" and len(rows) == 10
+    assert [row.split()[:3] for row in rows[:3]] == [
+        ["name4", "13", "30.77"],
+        ["name29", "36", "80.56"],
+        ["name6", "7", "85.71"],
+    ]
+    assert [row.split() for row in confusions.splitlines()[3:]] == [
+        ["name4", "name5", "9"],
+        ["name29", "name3", "7"],
+        ["name6", "name4", "1"],
+    ]
+
+
+@pytest.mark.usefixtures("loaded_once")
+def test_picture(run, tmp_path, capsys):
+    picture = tmp_path / "confusion.png"
+    assert cli.run(["evaluate", str(run), "--limit=40", f"--picture={picture}"]) == 0
+    height, width, _ = tf.io.decode_png(picture.read_bytes()).shape
+    assert height > 400 and width > 400
+    assert cli.run(["evaluate", str(run), f"--picture={tmp_path}/a.jpg"]) == 2
+    assert "--picture must end in .png. Received:" in capsys.readouterr().err
+    assert not (tmp_path / "a.jpg").exists()
+
+
+def test_places_of_results_are_checked_before_the_work(run, tmp_path, capsys):
+    same = tmp_path / "a.png"
+    assert cli.run(["evaluate", str(run), f"--json={same}", f"--picture={tmp_path}/./a.png"]) == 2
+    assert "Two results cannot have one place. Received: " in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert cli.run(["evaluate", "absent", f"--json={tmp_path}/file/a.json"]) == 2
+    assert f"Cannot write {tmp_path}/file/a.json: Not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("loaded_once")
+@pytest.mark.parametrize("name", ["model.keras", "best.tflite"])
+def test_compare(run, name, tmp_path, capsys):
+    other, out = run / name, tmp_path / "a.json"
+    assert cli.run(["evaluate", str(run), f"--compare={other}", "--limit=60", f"--json={out}"]) == 0
+    written = json.loads(out.read_text())["compare"]
+    images, labels = next(data.open("digits").test(60).as_numpy_iterator())
+    right, other_right = (
+        trained.load(path).logits(images).argmax(-1) == labels for path in (str(run), other)
+    )
+    b, c = sum(right & ~other_right), sum(other_right & ~right)
+    assert (written["only_first_right"], written["only_second_right"]) == (b, c)
+    assert (written["file"], written["top1"]) == (str(other), pytest.approx(other_right.mean()))
+    assert written["p_value"] == pytest.approx(comparison.mcnemar(b, c))
+    lines = capsys.readouterr().out.split("\n\n")[-1].splitlines()
+    assert lines[0] == f"compared with {other}"
+    assert lines[1] == f"top-1 {100 * right.mean():.2f} % and {100 * other_right.mean():.2f} %"
+    assert lines[2] == f"right in the first only: {b} images; in the second only: {c}"
+    assert lines[3].startswith("McNemar's exact test: p = ") and lines[4].endswith(".")
+
+
+def test_other_networks_are_not_compared(run, tmp_path, capsys):
+    command = ["evaluate", str(run), f"--compare={tmp_path}/other.keras"]
+    assert cli.run(command) == 2
+    assert "No such file or folder" in capsys.readouterr().err
+    for settings, sentence in {
+        (7, 32): "best.keras has 10 classes, .*other.keras has 7: valid are two networks with the same cl",
+        (10, 16): "best.keras has 32 pixels an edge, .*other.keras has 16: valid are",
+    }.items():
+        network(*settings).save(tmp_path / "other.keras")
+        assert cli.run(command) == 2
+        assert re.search(sentence, capsys.readouterr().err)
+    shutil.copy(run / "best.tflite", tmp_path / "best.tflite")
+    manifest = json.loads((run / "best.json").read_text()) | {"class_names": [*NAMES[:9], "nine"]}
+    (tmp_path / "best.json").write_text(json.dumps(manifest))
+    assert cli.run(["evaluate", str(run), f"--compare={tmp_path}/best.tflite"]) == 2
+    assert re.search("has the class '9' where .*best.tflite has 'nine': valid", capsys.readouterr().err)
+
+
 def test_weights_flag_takes_the_last(run, capsys):
     assert cli.run(["evaluate", str(run), "--weights=last", "--limit=10"]) == 0
     assert "model.keras on 10" in capsys.readouterr().out
@@ -164,21 +284,23 @@ def test_predict_gives_the_softmax(run):
     images, _ = next(data.open("digits").test(8).as_numpy_iterator())
     model = tf.keras.models.load_model(run / "best.keras")
     expected = tf.nn.softmax(model.predict(images, verbose=0)).numpy()
-    answers = evaluation.predict(trained.load(run), images, top=10)
+    answers = prediction.predict(trained.load(run), images, top=10)
     for answer, row in zip(answers, expected, strict=True):
         assert [name for name, _ in answer] == [str(k) for k in np.argsort(-row)]
         np.testing.assert_allclose([share for _, share in answer], np.sort(row)[::-1], rtol=1e-5)
-    np.testing.assert_array_equal(evaluation.probabilities(expected), expected)
+    np.testing.assert_array_equal(prediction.probabilities(expected), expected)
 
 
 def test_predict_refuses_bad_images_and_tops(run, picture, tmp_path, capsys):
     path, _ = picture
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff no picture")
-    for bad in (broken, tmp_path / "absent.jpg"):
-        assert cli.run(["predict", str(run), str(path), str(bad)]) == 2
-        captured = capsys.readouterr()
-        assert bad.name in captured.err and "digit.png" not in captured.out
+    bad = [broken, tmp_path / "absent.jpg"]
+    assert cli.run(["predict", str(run), *map(str, [bad[0], path, bad[1]])]) == 1
+    captured = capsys.readouterr()
+    first, second = captured.err.splitlines()[-2:]
+    assert first.startswith(f"error: {bad[0]} cannot be decoded") and f"Cannot read {bad[1]}: No" in second
+    assert [line.split(":")[0] for line in captured.out.splitlines()[1:]] == [str(path)]
     assert cli.run(["predict", str(run), str(path), "--top=0"]) == 2
     assert "--top=0: it must be a whole number from 1 up" in capsys.readouterr().err
 
@@ -194,7 +316,7 @@ def test_a_manifest_may_know_neither_names_nor_data(run, tmp_path):
 def test_without_names_the_classes_are_numbers(tmp_path):
     network(classes=3).save(tmp_path / "three.keras")
     network_ = trained.load(tmp_path / "three.keras")
-    (answer,) = evaluation.predict(network_, np.zeros((1, 32, 32, 3), np.float32))
+    (answer,) = prediction.predict(network_, np.zeros((1, 32, 32, 3), np.float32))
     assert {name for name, _ in answer} == {"0", "1", "2"}
     with pytest.raises(UserError, match="give --dataset"):
         network_.dataset()

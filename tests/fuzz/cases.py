@@ -20,7 +20,7 @@ from bnn_keras.settings.recipe import KINDS as RECIPE_KEYS
 from tests.fuzz.values import NUMBERS, OUTPUTS, PATHS, WORDS, change_bytes, change_json
 
 IMAGE = "images/cats/0.png"
-TO_FILES = {"output", "output_dir", "json", "picture", "logs", "cache_teacher"}
+TO_FILES = {"output", "output_dir", "json", "csv", "picture", "logs", "cache_teacher"}
 # What each verb is given so that it ends soon: no network of full size, no server, no long training.
 STARTS = {
     "convert": ["tiny.keras", "--dataset=samples", "--images=1", "--output=out.tflite"],
@@ -103,8 +103,14 @@ def folders(rng: Random) -> list[str]:
     if rng.random() < 0.5:
         return ["evaluate", "tiny.keras", f"--dataset=folder:{name}", "--limit=4"]
     if rng.random() < 0.5:
-        files = sorted(str(path) for path in Path(name).rglob("*"))
-        return ["predict", "tiny.keras", *rng.sample(files, min(len(files), 2))]
+        files = [name, *sorted(str(path) for path in Path(name).rglob("*"))]
+        return [
+            "predict",
+            "tiny.keras",
+            *rng.sample(files, min(len(files), 2)),
+            "--json=a.json",
+            "--csv=a.csv",
+        ]
     return ["preview", f"--dataset=folder:{name}", "--images=1", "--epochs=1", "--output=out.png"]
 
 
@@ -184,6 +190,7 @@ def _read(rng: Random, path: str) -> list[str]:
             *6 * [["summary", path]],
             *2 * [["predict", path, IMAGE]],
             ["evaluate", path, "--dataset=folder:images", "--limit=2"],
+            ["evaluate", "tiny.keras", f"--compare={path}", "--dataset=folder:images", "--limit=2"],
             ["convert", path, "--dataset=samples", "--images=1", "--output=out.tflite"],
         ]
     )

@@ -127,7 +127,9 @@ class Runner:
         output, errors = self._printed()
         # The decoders of images print what they find, and only they.
         judged = errors[errors.rfind("\nerror: ") + 1 :] if kind == "folders" and status == 2 else errors
-        flaw = self._flaw(status, judged, before)
+        # Only predict goes on after a sentence, and then ends with status 1.
+        partly_done = status == 1 and words[0] == "predict" and "\nerror: " in f"\n{errors}"
+        flaw = self._flaw(0 if partly_done else status, judged, before)
         if left or _children() - processes:
             flaw = flaw or "a process is left"
             _end(_children() - processes)
