@@ -394,7 +394,7 @@ def refused(capsys, *words):
 
 
 def test_what_the_door_refuses(written, tmp_path, capsys):
-    assert "Unknown report 'pages'; valid: page, flips" in refused(capsys, "pages")
+    assert "Unknown report 'pages'; did you mean page?" in refused(capsys, "pages")
     assert "Unknown report ''" in refused(capsys)
     assert "Give a run folder after 'page'. Received: none" in refused(capsys, "page")
     assert "Unexpected argument" in refused(capsys, "page", written.path, written.path)
