@@ -1,6 +1,6 @@
 """Serve a tf.data service, for trainings that need more decoded images than one machine gives.
 
-bnn data-service --port=5050             the dispatcher, which hands out the work
+bnn data-service --port=5050             the dispatcher, which hands out work
 bnn data-service --dispatcher=HOST:5050  a worker, on each decoding machine
 bnn train --data_service=HOST:5050 …
 

@@ -204,7 +204,7 @@ class Recipe(Augmentation):
                 )
 
     def lines(self, width: int = 80) -> list[str]:
-        """The recipe as it is printed: the keys that every recipe gives, and those that are not the defaults."""
+        """The recipe as it is printed: what every recipe gives, and what is not a default."""
         values = {key: getattr(self, key) for key in KINDS}
         shown = [key for key in KINDS if key in (*REQUIRED, *KEYS_OF) or values[key] != DEFAULTS[key]]
         text = ", ".join(f"{key}={_shown(values[key])}" for key in shown)

@@ -111,11 +111,11 @@ def test_the_help_of_a_verb_has_a_line_for_every_flag(words, capsys):
 def test_flags_stand_below_their_headings(capsys):
     assert cli.run(["train", "--help"]) == 0
     shown = capsys.readouterr().out
-    places = [
-        shown.index(text)
-        for text in ("\nNetwork:\n", "  --model ", "\nData:\n", "  --dataset ", "\nRecipe ", "  --epochs ")
-        + ("\nAugmentation ", "  --mixup ", "\nDistillation:\n", "  --teacher ", "\nRun:\n", "  --seed ")
-    ]
+    sequence = (
+        *("Network:", "  --model ", "Data:", "  --dataset ", "Recipe ", "  --epochs ", "Augmentation "),
+        *("  --mixup ", "Distillation:", "  --teacher ", "Run:", "  --seed "),
+    )
+    places = [shown.index(f"\n{text}") for text in sequence]
     assert places == sorted(places)
     assert all(flag.group for flag in module_of(["train"]).FLAGS)
 
