@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from bnn_keras import files
+from bnn_keras import files, status
 from bnn_keras.cli import columns
 from bnn_keras.cli.interruption import Interruption
 from bnn_keras.errors import UserError, one_of
@@ -143,6 +143,7 @@ def call(verb: ModuleType, words: Sequence[str]) -> int:
 
 
 def _mistake(sentence: str) -> int:
+    status.clear()
     print(f"error: {files.printable(sentence)}", file=sys.stderr)
     return MISTAKE
 

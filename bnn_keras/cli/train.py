@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
+from bnn_keras import status
 from bnn_keras.cli import flags
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, SWITCH, Flag
 from bnn_keras.cli.network import SET, parse_settings
@@ -21,7 +22,7 @@ from bnn_keras.settings import checkpoint
 from bnn_keras.settings.address import Address
 from bnn_keras.settings.augmentation import EDGE, Augmentation
 from bnn_keras.settings.distillation import DistillationSettings
-from bnn_keras.settings.kinds import SEED, Choice, Optional, Text
+from bnn_keras.settings.kinds import SEED, Choice, Number, Optional, Text
 from bnn_keras.settings.recipe import FIELDS as RECIPE_FIELDS
 from bnn_keras.settings.recipe import OWN_FIELDS, Recipe
 
@@ -61,6 +62,7 @@ FLAGS = flags.in_groups(
     Flag("seed", SEED, "of weights, order and augmentation", 0),
     Flag("seeds", Optional(COUNT), "train so many times, from --seed up; prints mean and deviation"),
     Flag("checkpoint_steps", COUNT, "steps between checkpoints", checkpoint.STEPS),
+    Flag("log_seconds", Number(0), "between lines on progress; 0 for every step", status.LOG_SECONDS),
     Flag("strategy", Optional(Choice(("none", "mirrored", "multiworker"))), "of tf.distribute"),
     Flag("sync_batch_norm", SWITCH, "BatchNorm over the images of all replicas, not each one's own", False),
 )
@@ -136,7 +138,7 @@ def _train(
     with strategy.scope():
         network = registry.build(values.model, shape, classes, **overrides)
     settings = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
-    options = ("weights", "checkpoint_steps", "sync_batch_norm", "data_service")
+    options = ("weights", "checkpoint_steps", "log_seconds", "sync_batch_norm", "data_service")
     distillation.train(
         lessons,
         registry,

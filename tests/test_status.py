@@ -1,0 +1,27 @@
+"""The status line: overwritten on a terminal, a line each elsewhere."""
+
+import io
+import sys
+
+from bnn_keras import status
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_in_a_log_every_status_is_a_line(capsys):
+    with status.doing("counting"):
+        status.show("x" * 200)
+    status.clear()
+    assert capsys.readouterr().out == f"counting\n{'x' * 200}\n"
+
+
+def test_a_terminal_has_one_line_which_is_erased(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "20")
+    with status.doing("counting"):
+        status.show("x" * 200)
+    erase = "\r\x1b[K"
+    assert sys.stdout.getvalue() == f"{erase}counting{erase}{'x' * 19}{erase}"
