@@ -7,9 +7,14 @@ every status is a line, written at once.
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 LOG_SECONDS = 30.0  # between two lines of a log on the progress of the same work
+REDRAW_SECONDS = 0.2  # between two states of the status line of a terminal
 ERASE = "\r\x1b[K"  # back to the beginning of the line, and erase it
 
 
@@ -41,3 +46,36 @@ def doing(text: str) -> Iterator[None]:
         yield
     finally:
         clear()
+
+
+class Frequent:
+    """Shows a status that changes often: as often as one can read it, and in a log once in an interval.
+
+    Args:
+        interval: seconds between two lines of a log.
+    """
+
+    def __init__(self, interval: float = LOG_SECONDS) -> None:
+        self._interval, self._shown = interval, time.monotonic()
+
+    def show(self, text: str) -> None:
+        """Show a text, unless another one was shown just now."""
+        now = time.monotonic()
+        if now - self._shown >= (REDRAW_SECONDS if on_terminal() else self._interval):
+            self._shown = now
+            show(text)
+
+
+def counted(items: Iterable[Item], total: int, text: str) -> Iterator[Item]:
+    """Yield the items of a long piece of work, and show how many are done.
+
+    Args:
+        items: pieces of the work.
+        total: their number.
+        text: what is being done.
+    """
+    frequent = Frequent()
+    for number, item in enumerate(items):
+        frequent.show(f"{text}: {number} of {total}")
+        yield item
+    clear()

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 
 from bnn_keras import status
 
@@ -25,3 +26,11 @@ def test_a_terminal_has_one_line_which_is_erased(monkeypatch):
         status.show("x" * 200)
     erase = "\r\x1b[K"
     assert sys.stdout.getvalue() == f"{erase}counting{erase}{'x' * 19}{erase}"
+
+
+def test_a_log_says_from_time_to_time_how_much_is_done(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for item in status.counted("abcdefg", 7, "letters"):
+        now[0] += 10 if item < "f" else 20
+    assert capsys.readouterr().out == "letters: 3 of 7\nletters: 6 of 7\n"

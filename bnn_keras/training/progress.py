@@ -10,7 +10,6 @@ from typing_extensions import override
 from bnn_keras import status
 
 WIDTH = 80  # of printed lines
-REDRAW_SECONDS = 0.2  # between two states of a terminal's status line
 MEANS = ("loss", "accuracy")  # the metrics that are shown and recorded within an epoch
 HELD_OUT = "val_"  # begins Keras's names of the metrics of the held-out images
 
@@ -68,7 +67,7 @@ class Progress(tf.keras.callbacks.Callback):
         super().__init__()
         self._epochs, self._steps, self._batch_size = epochs, steps, batch_size
         self._first_step, self._settings, self._record = first_step, settings, record
-        self._interval = interval
+        self._interval, self._status = interval, status.Frequent(interval)
         self._pace = Pace()
         self._latest = self._between = 0.0  # the end of the latest step; seconds between two epochs
 
@@ -79,11 +78,11 @@ class Progress(tf.keras.callbacks.Callback):
             self._between = now - self._latest
         self._name = f"epoch {epoch + 1}/{self._epochs}"
         self._epochs_left = self._epochs - epoch - 1
-        self._began = self._latest = self._shown = self._recorded = now
+        self._began = self._latest = self._recorded = now
         self._step = self._recorded_step = self._first_step()
         # Of a resumed epoch: the metrics are means over all of its steps.
-        restored = {metric.name: float(metric.result()) for metric in self.model.metrics if self._step}
-        self._recorded_means = restored
+        restored = [metric for metric in self.model.metrics if self._step and metric.name in MEANS]
+        self._recorded_means = {metric.name: float(metric.result()) for metric in restored}
         if not self._pace.started:
             status.show(f"{self._name}: building the training graph")
 
@@ -98,11 +97,11 @@ class Progress(tf.keras.callbacks.Callback):
             self._record(self._step, self._means_since_record(logs))
             self._recorded, self._recorded_step, self._recorded_means = now, self._step, dict(logs)
         if not is_last:
-            self._show_if_due(now, f"{self._name} {self._step}/{self._steps}: {self._figures(logs)}")
+            self._status.show(f"{self._name} {self._step}/{self._steps}: {self._figures(logs)}")
 
     @override
     def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self._show_if_due(time.monotonic(), f"{self._name}: held-out images, batch {batch + 1}")
+        self._status.show(f"{self._name}: held-out images, batch {batch + 1}")
 
     @override
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
@@ -114,11 +113,6 @@ class Progress(tf.keras.callbacks.Callback):
         status.clear()
         print(_line(title, {**training, **self._settings()}))
         print(_line("held out: ".rjust(len(title)), held_out), flush=True)
-
-    def _show_if_due(self, now: float, text: str) -> None:
-        if now - self._shown >= (REDRAW_SECONDS if status.on_terminal() else self._interval):
-            self._shown = now
-            status.show(text)
 
     def _figures(self, logs: dict) -> str:
         """The time that is left first: a narrow terminal cuts off the metrics, which the epoch ends with."""

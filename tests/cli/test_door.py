@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bnn_keras import cli
+from bnn_keras import cli, status
 from bnn_keras.cli import door, flags
 from bnn_keras.cli.flags import COUNT, SWITCH, Flag
 from bnn_keras.errors import UserError
@@ -52,6 +52,12 @@ def test_exit_statuses(capsys):
     # Python itself prints the trace of a bug, and ends with status 1.
     with pytest.raises(KeyError):
         run(fails(KeyError("a bug of ours")))
+
+
+def test_a_sentence_does_not_begin_in_the_status_line(capsys, monkeypatch):
+    monkeypatch.setattr(status, "on_terminal", lambda: True)
+    assert run(fails(UserError("Received 3; valid: 4."))) == 2
+    assert capsys.readouterr() == (status.ERASE, "error: Received 3; valid: 4.\n")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +149,7 @@ def test_unknown_verbs(capsys):
 
 LIGHT = """
 import sys
-from bnn_keras import cli
+from bnn_keras import cli, status
 for verb in {verbs}:
     for words in (["--help"], ["--nosuch"]):
         status = cli.run([*verb, *words])
