@@ -93,7 +93,7 @@ def write_run(path, dataset, epochs=3):
             for kernel in flips.binary_kernels(built).values():
                 kernel.assign(random.normal(size=kernel.shape))
             counter.update()
-        table.append(counter.rows(epoch))
+        table.append(flips.rows(epoch, counter.counts()))
     built.save(folder.best_model)
     return folder
 
