@@ -97,7 +97,7 @@ class Progress(tf.keras.callbacks.Callback):
             self._record(self._step, self._means_since_record(logs))
             self._recorded, self._recorded_step, self._recorded_means = now, self._step, dict(logs)
         if not is_last:
-            self._status.show(f"{self._name} {self._step}/{self._steps}: {self._figures(logs)}")
+            self._status.show(f"{self._name}, step {self._step}/{self._steps}: {self._figures(logs)}")
 
     @override
     def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:

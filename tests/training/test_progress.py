@@ -49,9 +49,9 @@ def test_a_log_has_a_line_in_every_interval(clock, capsys):
     # The first step, which builds the graph, does not count: 20 s a step, so 64 images take 20 s.
     assert capsys.readouterr().out.splitlines() == [
         "epoch 1/3: building the training graph",
-        "epoch 1/3 1/10: loss 1.0000, accuracy 0.5000",
-        "epoch 1/3 3/10: ETA 2m20s, run 9m00s, 3.2 images/s, loss 1.0000, accuracy 0.5000",
-        "epoch 1/3 5/10: ETA 1m40s, run 8m20s, 3.2 images/s, loss 1.0000, accuracy 0.5000",
+        "epoch 1/3, step 1/10: loss 1.0000, accuracy 0.5000",
+        "epoch 1/3, step 3/10: ETA 2m20s, run 9m00s, 3.2 images/s, loss 1.0000, accuracy 0.5000",
+        "epoch 1/3, step 5/10: ETA 1m40s, run 8m20s, 3.2 images/s, loss 1.0000, accuracy 0.5000",
     ]
 
 
@@ -68,7 +68,7 @@ def test_the_time_that_is_left_counts_validation_and_the_steps_after_a_resumptio
     steps(bar, clock, [1] * 4 + [31])
     # 38 s for 8 steps; the validation took 50 s.
     (line,) = capsys.readouterr().out.splitlines()
-    assert line == "epoch 3/3 5/10: ETA 24s, run 1m14s, 13 images/s, loss 1.0000, accuracy 0.5000"
+    assert line == "epoch 3/3, step 5/10: ETA 24s, run 1m14s, 13 images/s, loss 1.0000, accuracy 0.5000"
 
 
 def test_an_epoch_ends_with_the_metrics_of_both_sets_of_images(clock, capsys):
@@ -95,7 +95,11 @@ def test_a_terminal_is_redrawn_and_the_results_stay(clock, capsys, monkeypatch):
     steps(bar, clock, [0.3, 0.1, 0.2])
     bar.on_epoch_end(0, {"loss": 1.0, "val_loss": 1.0})
     drawn = capsys.readouterr().out.split(status.ERASE)[1:]
-    assert [text[:15] for text in drawn[:-1]] == ["epoch 1/3: buil", "epoch 1/3 1/10:", "epoch 1/3 3/10:"]
+    assert [text.split(":")[0] for text in drawn[:-1]] == [
+        "epoch 1/3",
+        "epoch 1/3, step 1/10",
+        "epoch 1/3, step 3/10",
+    ]
     assert "\n" not in "".join(drawn[:-1]) and drawn[-1].startswith("epoch 1/3, 1s: loss 1.0000, ")
 
 
