@@ -1,7 +1,7 @@
 """Serve a tf.data service, for trainings that need more decoded images than one machine gives.
 
-bnn data-service --port=5050                   the dispatcher, which hands out the work
-bnn data-service --dispatcher=HOST:5050        a worker, on each machine that is to decode
+bnn data-service --port=5050             the dispatcher, which hands out work
+bnn data-service --dispatcher=HOST:5050  a worker, on each decoding machine
 bnn train --data_service=HOST:5050 …
 
 All of them must see the data under the same path. The images come in the same order as without a

@@ -5,6 +5,7 @@ Nothing heavy is imported here before the flags are read, and TensorFlow quietly
 
 import contextlib
 import importlib
+import itertools
 import logging
 import os
 import shlex
@@ -14,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from bnn_keras import files
+from bnn_keras import files, status
+from bnn_keras.cli import columns
 from bnn_keras.cli.interruption import Interruption
-from bnn_keras.errors import UserError
+from bnn_keras.errors import UserError, one_of
 
 PACKAGE = "bnn_keras.cli"
 # Exit statuses: the work was done; some inputs, each named in a sentence, were left out; a user's mistake.
@@ -106,7 +108,7 @@ def run(words: Sequence[str], package: str = PACKAGE) -> int:
         return 0
     verb, *rest = words
     if verb not in verbs.VERBS:
-        return _mistake(f"Unknown verb {verb!r}; valid: {', '.join(verbs.VERBS)}.")
+        return _mistake(str(one_of("verb", verb, verbs.VERBS)))
     module = _module(package, verb)
     if hasattr(module, "VERBS"):
         return run(rest, module.__name__)
@@ -143,6 +145,7 @@ def call(verb: ModuleType, words: Sequence[str]) -> int:
 
 def complain(sentence: str) -> None:
     """Print a sentence about what cannot be done on standard error."""
+    status.clear()
     print(f"error: {files.printable(sentence)}", file=sys.stderr)
 
 
@@ -159,7 +162,9 @@ def _overview(verbs: ModuleType) -> str:
     """Every verb with the first line of its docstring."""
     program = " ".join(["bnn", *verbs.__name__.removeprefix(PACKAGE).split(".")[1:]])
     width = max(map(len, verbs.VERBS))
-    lines = [f"  {verb:{width}}  {_first_line(_module(verbs.__name__, verb))}" for verb in verbs.VERBS]
+    lines = [
+        columns.entry(f"{verb:{width}}", _first_line(_module(verbs.__name__, verb))) for verb in verbs.VERBS
+    ]
     return "\n".join([f"{program} VERB [flags]; {program} VERB --help explains a verb.", "", *lines])
 
 
@@ -168,8 +173,13 @@ def _first_line(module: ModuleType) -> str:
 
 
 def _help(verb: ModuleType) -> str:
+    """A verb's docstring, then its flags below their headings."""
     width = max((len(flag.typed) for flag in verb.FLAGS), default=0)
-    return "\n".join([(verb.__doc__ or "").strip(), "", *(flag.help_line(width) for flag in verb.FLAGS)])
+    lines = [columns.prose(verb.__doc__ or "")]
+    for heading, flags in itertools.groupby(verb.FLAGS, lambda flag: flag.group):
+        lines += ["", *([f"{heading}:"] if heading else [])]
+        lines += [columns.entry(f"{flag.typed:{width}}", flag.explanation) for flag in flags]
+    return "\n".join(lines)
 
 
 def _import_tensorflow_quietly() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import flags
 
-from bnn_keras.errors import UserError
+from bnn_keras.errors import UserError, did_you_mean
 from bnn_keras.settings import checkpoint
 from bnn_keras.settings.kinds import COUNT as COUNT
 from bnn_keras.settings.kinds import Choice, Kind, Optional, Switch, Text, wanted
@@ -29,6 +29,7 @@ class Flag:
         meaning: for --help.
         default: of its value.
         repeated: whether it may be given several times; the value is then a list.
+        group: the heading in --help below which it stands, if there is one; see `in_groups`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Flag:
     meaning: str
     default: object = None
     repeated: bool = False
+    group: str = ""
 
     @property
     def is_switch(self) -> bool:
@@ -52,11 +54,12 @@ class Flag:
         else:
             flags.DEFINE(_Parser(self.kind), self.name, self.default, self.meaning, values)
 
-    def help_line(self, width: int) -> str:
-        """One line: what it means, what is valid, and the default in brackets."""
+    @property
+    def explanation(self) -> str:
+        """What it means, what is valid, and the default in brackets."""
         valid = "" if self.is_switch else f" ({self.kind.valid})"
         default = "" if self.is_switch or self.default in (None, ()) else f" [{self.default}]"
-        return f"  {self.typed:{width}}  {self.meaning}{valid}{default}"
+        return f"{self.meaning}{valid}{default}"
 
     @property
     def typed(self) -> str:
@@ -93,6 +96,21 @@ def of_fields(fields: Iterable[dataclasses.Field], defaults: bool = True) -> lis
     ]
 
 
+def in_groups(*parts: str | Flag) -> list[Flag]:
+    """Flags with the headings below which --help shows them.
+
+    Args:
+        parts: each heading, followed by its flags.
+    """
+    grouped, heading = [], ""
+    for part in parts:
+        if isinstance(part, str):
+            heading = part
+        else:
+            grouped.append(dataclasses.replace(part, group=heading))
+    return grouped
+
+
 def given(values: flags.FlagValues, names: Iterable[str]) -> dict[str, Any]:
     """The values of those flags that the command line gives."""
     return {name: values[name].value for name in names if values[name].present}
@@ -117,10 +135,16 @@ def parse(declared: Sequence[Flag], words: Sequence[str]) -> tuple[flags.FlagVal
     try:
         return values, values(["bnn", *words])[1:]
     except flags.UnrecognizedFlagError as error:
-        names = ", ".join(f"--{name}" for name in sorted(values)) or "none"
-        raise UserError(f"{str(error).rstrip('.')}; valid flags: {names}.") from None
+        raise _unknown(error.flagname, declared) from None
     except flags.Error as error:
         raise UserError(f"{str(error).rstrip('.')}.") from None
+
+
+def _unknown(name: str, declared: Sequence[Flag]) -> UserError:
+    """The error for a flag that a verb does not have."""
+    names = [flag.name for flag in declared] + [f"no{flag.name}" for flag in declared if flag.is_switch]
+    advice = did_you_mean(name, names, prefix="--") or "--help lists the valid ones."
+    return UserError(f"Unknown flag --{name}; {advice}")
 
 
 def no_more(positional: Sequence[str], most: int = 0) -> None:

@@ -1,6 +1,6 @@
 """Train a network of the zoo.
 
-bnn train                                       MeliusNet-29 on scikit-learn's digits
+bnn train                          MeliusNet-29 on scikit-learn's digits
 bnn train --model=meliusnet22 --dataset=cifar10 --data_dir=DIR
 
 The same command resumes a run that was stopped. Settings that are not given are those of the recipe.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
+from bnn_keras import status
 from bnn_keras.cli import flags
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, SWITCH, Flag
 from bnn_keras.cli.network import SET, parse_settings
@@ -21,9 +22,9 @@ from bnn_keras.settings import checkpoint
 from bnn_keras.settings.address import Address
 from bnn_keras.settings.augmentation import EDGE, Augmentation
 from bnn_keras.settings.distillation import DistillationSettings
-from bnn_keras.settings.kinds import SEED, Choice, Optional, Text
+from bnn_keras.settings.kinds import SEED, Choice, Number, Optional, Text
 from bnn_keras.settings.recipe import FIELDS as RECIPE_FIELDS
-from bnn_keras.settings.recipe import Recipe
+from bnn_keras.settings.recipe import OWN_FIELDS, Recipe
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -33,30 +34,38 @@ if TYPE_CHECKING:
 RECIPE_KEYS = tuple(field.name for field in RECIPE_FIELDS)
 AUGMENTATION_KEYS = tuple(field.name for field in dataclasses.fields(Augmentation))
 DISTILLATION_KEYS = tuple(field.name for field in dataclasses.fields(DistillationSettings))
-FLAGS = [
+FLAGS = flags.in_groups(
+    "Network",
     Flag("model", Text("--list_models names them"), "network", "meliusnet29"),
     SET,
     Flag("stem", Optional(Text("the network's settings name them")), "first layers; by data and image size"),
+    Flag("weights", PATH, "checkpoint to start from; other classes get a new head"),
+    Flag("list_models", SWITCH, "print the names of the networks", False),
+    "Data",
     Flag("dataset", DATA, "what is trained on", "digits"),
     DATA_DIR,
     Flag("image_size", Optional(EDGE), "edge in pixels; the data set's if not given"),
     Flag("train_examples", Optional(COUNT), "train on no more than so many images"),
     Flag("strict", SWITCH, "refuse a folder with broken images instead of skipping them", False),
+    Flag("data_service", Address(), "tf.data service that decodes; bnn data-service starts one"),
+    "Recipe (the recipe's own values if not given)",
     Flag("recipe", Text("NAME, --list_recipes names them, or FILE.toml"), "the network's own if not given"),
-    *flags.of_fields(RECIPE_FIELDS, defaults=False),
+    Flag("list_recipes", SWITCH, "print the names of the recipes", False),
     Flag("scale_lr", SWITCH, "change learning rates in proportion to --batch_size", False),
+    *flags.of_fields(OWN_FIELDS, defaults=False),
+    "Augmentation (the recipe's own values if not given)",
+    *flags.of_fields(dataclasses.fields(Augmentation), defaults=False),
+    "Distillation",
     *flags.of_fields(dataclasses.fields(DistillationSettings)),
+    "Run",
+    Flag("output_dir", PATH, "run folder; runs/MODEL-DATASET if not given"),
     Flag("seed", SEED, "of weights, order and augmentation", 0),
     Flag("seeds", Optional(COUNT), "train so many times, from --seed up; prints mean and deviation"),
-    Flag("output_dir", PATH, "run folder; runs/MODEL-DATASET if not given"),
-    Flag("weights", PATH, "checkpoint to start from; other classes get a new head"),
     Flag("checkpoint_steps", COUNT, "steps between checkpoints", checkpoint.STEPS),
+    Flag("log_seconds", Number(0), "between lines on progress; 0 for every step", status.LOG_SECONDS),
     Flag("strategy", Optional(Choice(("none", "mirrored", "multiworker"))), "of tf.distribute"),
     Flag("sync_batch_norm", SWITCH, "BatchNorm over the images of all replicas, not each one's own", False),
-    Flag("data_service", Address(), "tf.data service that decodes; bnn data-service starts one"),
-    Flag("list_models", SWITCH, "print the names of the networks", False),
-    Flag("list_recipes", SWITCH, "print the names of the recipes", False),
-]
+)
 
 
 def run(values: FlagValues, positional: list[str]) -> None:
@@ -129,7 +138,7 @@ def _train(
     with strategy.scope():
         network = registry.build(values.model, shape, classes, **overrides)
     settings = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
-    options = ("weights", "checkpoint_steps", "sync_batch_norm", "data_service")
+    options = ("weights", "checkpoint_steps", "log_seconds", "sync_batch_norm", "data_service")
     distillation.train(
         lessons,
         registry,

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnn_keras import files
+from bnn_keras import files, status
 from bnn_keras.data import Dataset
 from bnn_keras.distillation import assistants
 from bnn_keras.distillation.panel import IMAGE, KNOWLEDGE
@@ -68,10 +68,9 @@ class Cache:
         for view in views:
             path = self.file(view)
             if not path.is_file():
-                print(
-                    f"computing the logits of {self.teacher.name} for view {view + 1} of {self.dataset.views}"
-                )
-                self._write(path, view)
+                work = f"logits of {self.teacher.name} for view {view + 1} of {self.dataset.views}"
+                print(f"computing the {work}", flush=True)
+                self._write(path, view, work)
             elif path.stat().st_size != whole:
                 raise UserError(f"{path} is damaged: it has {path.stat().st_size} bytes instead of {whole}.")
 
@@ -88,10 +87,12 @@ class Cache:
             lambda record: tf.reshape(tf.io.decode_raw(record, tf.float32), shape)
         )
 
-    def _write(self, path: Path, view: int) -> None:
+    def _write(self, path: Path, view: int, work: str) -> None:
         compute = tf.function(lambda images: self.teacher(images)[0])
         with files.replacing(path) as temporary, open(temporary, "wb") as file:
-            for images, _ in self.dataset.train(self.batch_size, view, self.seed):
+            batches = self.dataset.train(self.batch_size, view, self.seed)
+            total = self.dataset.steps_per_epoch(self.batch_size)
+            for images, _ in status.counted(batches, total, f"{work}, batches"):
                 file.write(tf.cast(compute(images), tf.float32).numpy().tobytes())
 
     def _claim(self) -> None:

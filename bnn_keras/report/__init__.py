@@ -3,7 +3,7 @@
 `python -m bnn_keras report` draws them again, or draws the flips of several runs in one picture.
 """
 
-from bnn_keras.report.tensorboard import write_scalars
+from bnn_keras.report.tensorboard import TRAINING, Events
 from bnn_keras.report.writing import write
 
-__all__ = ["write", "write_scalars"]
+__all__ = ["TRAINING", "Events", "write"]

@@ -39,7 +39,7 @@ class DistillationSettings:
         UserError: a value that is not valid, or settings that do not go together.
     """
 
-    teacher: str | None = setting(f"whom to learn from: {_TEACHER}", Optional(Text(_TEACHER)), None)
+    teacher: str | None = setting("whom to learn from", Optional(Text(_TEACHER)), None)
     assistants: tuple[str, ...] = setting(
         "further teachers, each for an equal part of the training", Texts("teachers"), ()
     )

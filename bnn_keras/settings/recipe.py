@@ -203,19 +203,20 @@ class Recipe(Augmentation):
                     f"it takes {', '.join(KEYS_OF[choice][name])}."
                 )
 
-    def lines(self, width: int = 110) -> list[str]:
-        """The recipe as it is printed: every key that has a value and is used."""
-        unused = _unused("optimizer", self.optimizer) | _unused("schedule", self.schedule)
-        values = {key: getattr(self, key) for key in KINDS if key not in unused}
-        text = ", ".join(f"{key}={_shown(value)}" for key, value in values.items() if value is not None)
+    def lines(self, width: int = 80) -> list[str]:
+        """The recipe as it is printed: what every recipe gives, and what is not a default."""
+        values = {key: getattr(self, key) for key in KINDS}
+        shown = [key for key in KINDS if key in (*REQUIRED, *KEYS_OF) or values[key] != DEFAULTS[key]]
+        text = ", ".join(f"{key}={_shown(values[key])}" for key in shown)
         return textwrap.wrap(
             f"recipe: {text}", width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
         )
 
 
 _AUGMENTATION = dataclasses.fields(Augmentation)
+OWN_FIELDS = dataclasses.fields(Recipe)[len(_AUGMENTATION) :]
 # In help and in print the inherited fields come last.
-FIELDS = dataclasses.fields(Recipe)[len(_AUGMENTATION) :] + _AUGMENTATION
+FIELDS = OWN_FIELDS + _AUGMENTATION
 KINDS: dict[str, Kind] = {field.name: field.metadata["kind"] for field in FIELDS}
 DEFAULTS = {field.name: field.default for field in FIELDS}
 REQUIRED = [key for key, default in DEFAULTS.items() if default is dataclasses.MISSING]

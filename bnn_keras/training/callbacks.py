@@ -1,8 +1,7 @@
 """Keras callbacks of a training run."""
 
 import math
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -83,48 +82,3 @@ def not_a_number(what: str, optimizer: tf.keras.optimizers.Optimizer) -> UserErr
         f"{what} in step {step} at the learning rate {rate:g}; earlier checkpoints are kept: start "
         f"again in another --output_dir with a lower --learning_rate."
     )
-
-
-class ProgressBar(tf.keras.callbacks.Callback):
-    """Keras's progress bar, extended by settings; one line an epoch if there is no terminal.
-
-    Args:
-        epochs: of the whole run.
-        steps: of a whole epoch.
-        first_step: the step at which this epoch starts or resumes, from 0.
-        settings: returns what is shown beside the metrics, such as the learning rate.
-    """
-
-    def __init__(
-        self, epochs: int, steps: int, first_step: int, settings: Callable[[], Mapping[str, float]]
-    ) -> None:
-        super().__init__()
-        self._epochs, self._steps, self._first_step = epochs, steps, first_step
-        self._settings = settings
-
-    @override
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        print(f"epoch {epoch + 1}/{self._epochs}")
-        self._step = self._first_step
-        self._bar = tf.keras.utils.Progbar(
-            self._steps,
-            verbose=1 if sys.stdout.isatty() else 2,
-            stateful_metrics=[*self._settings(), *_names(self.model)],
-        )
-
-    @override
-    def on_train_batch_end(self, batch: int, logs: dict) -> None:
-        self._step += 1
-        if self._step < self._steps:
-            self._bar.update(self._step, self._values(logs))
-
-    @override
-    def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        self._bar.update(self._steps, self._values(logs), finalize=True)
-
-    def _values(self, logs: dict) -> list[tuple[str, float]]:
-        return [*self._settings().items(), *logs.items()]
-
-
-def _names(model: tf.keras.Model) -> list[str]:
-    return [prefix + metric.name for metric in model.metrics for prefix in ("", "val_")]

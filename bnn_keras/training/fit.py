@@ -2,12 +2,13 @@
 
 import dataclasses
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
-from bnn_keras import files
+from bnn_keras import files, status
 from bnn_keras import weights as weights_files
 from bnn_keras.data import Dataset, service
 from bnn_keras.errors import UserError, one_of
@@ -15,12 +16,12 @@ from bnn_keras.nn import memory
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
-from bnn_keras.settings.kinds import COUNT, SEED, convert_value
+from bnn_keras.settings.kinds import COUNT, SEED, Number, convert_value
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
 from bnn_keras.training.loop import Run, plain_trainer
 
-WIDTH = 110  # of printed lines
+WIDTH = 80  # of printed lines
 
 
 def make_deterministic(seed: int) -> None:
@@ -44,6 +45,7 @@ def train(
     settings: Mapping | None = None,
     weights: str | os.PathLike | None = None,
     checkpoint_steps: int = CHECKPOINT_STEPS,
+    log_seconds: float = status.LOG_SECONDS,
     sync_batch_norm: bool = False,
     data_service: str | None = None,
     extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
@@ -70,6 +72,8 @@ def train(
             network's `overrides`.
         weights: a checkpoint to start from; a classifier for another number of classes is initialised anew.
         checkpoint_steps: steps between checkpoints; there is also one at the end of each epoch.
+        log_seconds: between two lines on the progress where there is no terminal, and between two points
+            in TensorBoard; 0 for every step.
         sync_batch_norm: whether BatchNorm computes its statistics over the images of all replicas.
         data_service: HOST:PORT of a tf.data service that decodes the training images.
         extra_callbacks: further Keras callbacks.
@@ -94,6 +98,7 @@ def train(
     """
     _check(network, dataset, recipe, checkpoint_steps)
     convert_value("The seed", SEED, seed)
+    convert_value("log_seconds", Number(0), log_seconds)
     if data_service is not None:
         service.check(data_service)
     for key in settings or {}:
@@ -129,8 +134,9 @@ def train(
             return sentence
         with folder.locked():
             files.write_text(folder.labels, "".join(f"{name}\n" for name in dataset.class_names))
-            print(_header(network, dataset, recipe))
-            run = Run(network, dataset, recipe, seed, folder, make_trainer or plain_trainer, data_service)
+            print(_header(network, dataset, recipe), flush=True)
+            make = make_trainer or plain_trainer
+            run = Run(network, dataset, recipe, seed, folder, make, data_service, log_seconds)
             if not run.resume(home):
                 if weights is not None:
                     print(weights_files.load(network, weights, new_head=True))
@@ -142,11 +148,14 @@ def train(
 
 def _header(network: tf.keras.Model, dataset: Dataset, recipe: Recipe) -> str:
     steps = dataset.steps_per_epoch(recipe.batch_size)
-    return (
+    what = (
         f"{network.name} on {dataset.name}: {dataset.num_train} training and {dataset.num_test} held-out "
-        f"images of {dataset.image_size} pixels, {len(dataset.class_names)} classes, {steps} steps an epoch\n"
-        + "\n".join(recipe.lines(WIDTH))
+        f"images of {dataset.image_size} pixels, {len(dataset.class_names)} classes, {steps} steps an epoch"
     )
+    wrapped = textwrap.wrap(
+        what, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join([*wrapped, *recipe.lines(WIDTH)])
 
 
 def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint_steps: int) -> None:

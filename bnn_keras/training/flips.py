@@ -1,11 +1,11 @@
 """How often binary weights change their sign (MeliusNet, supplement, section 3 and figure 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.runs.table import FLIP_COLUMNS, PERCENTILES
+from bnn_keras.runs.table import PERCENTILES
 
 BITS = 64  # of a word
 BYTES = 8
@@ -74,16 +74,6 @@ class FlipCounter:
             for (name, kernel), piece in zip(self._kernels.items(), pieces, strict=False)
         }
 
-    def rows(self, epoch: int) -> list[dict]:
-        """A row for each kernel: mean flips of a weight, the share of weights without any, percentiles.
-
-        Args:
-            epoch: written into the rows.
-        """
-        return [
-            {"epoch": epoch, "kernel": name, **_statistics(counts)} for name, counts in self.counts().items()
-        ]
-
     def _words(self) -> tf.Tensor:
         """The signs of all kernels in sequence, one bit each, int64 [words]."""
         signs = [tf.reshape(kernel >= 0, [-1]) for kernel in self._kernels.values()]
@@ -101,10 +91,14 @@ def _bits(words: np.ndarray) -> np.ndarray:
     return np.concatenate([octets >> bit & 1 for bit in range(8)])
 
 
-def scalars(rows: Sequence[dict]) -> dict[str, float]:
-    """The rows of an epoch as TensorBoard shows them: flips/KERNEL/STATISTIC."""
-    shown = FLIP_COLUMNS[FLIP_COLUMNS.index("mean") :]
-    return {f"flips/{row['kernel']}/{column}": row[column] for row in rows for column in shown}
+def rows(epoch: int, counts: Mapping[str, np.ndarray]) -> list[dict]:
+    """A row for each kernel: mean flips of a weight, the share of weights without any, percentiles.
+
+    Args:
+        epoch: written into the rows.
+        counts: from `FlipCounter.counts`.
+    """
+    return [{"epoch": epoch, "kernel": name, **_statistics(flips)} for name, flips in counts.items()]
 
 
 def _statistics(counts: np.ndarray) -> dict:

@@ -2,12 +2,12 @@
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
-from bnn_keras import files, report
+from bnn_keras import files, report, status
 from bnn_keras.data import Dataset, service
 from bnn_keras.nn import quantizers
 from bnn_keras.runs.folder import RunFolder
@@ -15,6 +15,7 @@ from bnn_keras.runs.table import FLIP_COLUMNS, Table
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import callbacks, distribution, flips, objective, optimizers
 from bnn_keras.training.checkpoints import Checkpoints, remove_partial, tensorflow_errors
+from bnn_keras.training.progress import Progress
 
 
 class _Position(tf.Module):
@@ -44,6 +45,7 @@ class Run:
         folder: that this process writes to.
         make_trainer: from the network to the model that is compiled and fitted.
         data_service: HOST:PORT of the tf.data service that decodes the training images.
+        log_seconds: between two lines on the progress, and between two points in TensorBoard.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Run:
         folder: RunFolder,
         make_trainer: Callable[[tf.keras.Model], tf.keras.Model],
         data_service: str | None = None,
+        log_seconds: float = status.LOG_SECONDS,
     ) -> None:
         self.network, self.dataset, self.recipe, self.seed = network, dataset, recipe, seed
         self.folder, self.data_service = folder, data_service
@@ -64,7 +67,8 @@ class Run:
             self.trainer = compiled(make_trainer(network), recipe, self.steps)
         # Keras creates the metrics' variables with the first batch; a checkpoint needs them before.
         limit = self.strategy.num_replicas_in_sync
-        held_out = self.trainer.evaluate(self._held_out(limit), steps=1, verbose=0, return_dict=True)
+        with status.doing("building the graph of the evaluation"):
+            held_out = self.trainer.evaluate(self._held_out(limit), steps=1, verbose=0, return_dict=True)
         self.progressive = quantizers.progressive(network)
         self.position = _Position(len(self.progressive))
         self.flips = flips.FlipCounter(network, self.steps)
@@ -81,6 +85,16 @@ class Run:
         columns += [f"val_{name}" for name in held_out] + ["seconds"]
         self.history = Table(folder.history, columns)
         self.flip_table = Table(folder.flips, FLIP_COLUMNS)
+        self.events = report.Events(folder)
+        self.progress = Progress(
+            recipe.all_epochs,
+            self.steps,
+            recipe.batch_size,
+            first_step=lambda: self.step,
+            settings=self.settings,
+            interval=log_seconds,
+            record=self._record,
+        )
 
     @property
     def epoch(self) -> int:
@@ -126,7 +140,19 @@ class Run:
             )
         for table in (self.history, self.flip_table):
             table.cut(self.epoch)
+        with tensorflow_errors(f"Cannot read {self.folder.tensorboard}"):
+            self.events.cut(self._global_step(self.step))
         return resumed
+
+    def _global_step(self, step: int) -> int:
+        """The number of steps since the beginning of the run, for a number of steps in this epoch."""
+        return self.epoch * self.steps + step
+
+    def _record(self, step: int, means: Mapping[str, float]) -> None:
+        """Write means over the latest steps for TensorBoard."""
+        with tensorflow_errors(f"Cannot write {self.folder.tensorboard}"):
+            scalars = {f"step/{name}": value for name, value in means.items()}
+            self.events.write(report.TRAINING, self._global_step(step), scalars)
 
     def train_epoch(self, checkpoint_steps: int, extra_callbacks: Sequence) -> None:
         """Train from the present position to the end of its epoch, validate, and write the results.
@@ -170,7 +196,7 @@ class Run:
             callbacks.StopAtNaN(),
             callbacks.EveryBatch(after_batch),
             callbacks.Temperature(self.progressive, self.position.temperatures, decay),
-            callbacks.ProgressBar(self.recipe.all_epochs, self.steps, self.step, self.settings),
+            self.progress,
         ]
 
     def _rest_of_epoch(self) -> tf.data.Dataset:
@@ -204,10 +230,10 @@ class Run:
         epoch = self.epoch + 1
         results = {**self.settings(), **results}
         self.history.append([{"epoch": epoch, **results, "seconds": round(seconds, 2)}])
-        flip_rows = self.flips.rows(epoch)
-        self.flip_table.append(flip_rows)
+        counts = self.flips.counts()
+        self.flip_table.append(flips.rows(epoch, counts))
         with tensorflow_errors(f"Cannot write {self.folder.tensorboard}"):
-            report.write_scalars(self.folder, epoch, results | flips.scalars(flip_rows))
+            self.events.write_epoch(self._global_step(self.steps), results, counts)
         if results["val_accuracy"] > float(self.position.best_accuracy):
             self.position.best_accuracy.assign(results["val_accuracy"])
             self.position.best_epoch.assign(epoch)
@@ -235,13 +261,15 @@ class Run:
 
     def finish(self) -> str:
         """Write the last model, the report, and the mark of a finished run; return what was reached."""
+        self.events.close()
         save_model(self.network, self.folder.last_model)
         sentence = (
             f"reached {100 * float(self.position.best_accuracy):.2f} % on the held-out images in epoch "
             f"{int(self.position.best_epoch)}, saved in {self.folder.best_model}; "
             f"to convert it: python convert.py {self.folder.path}"
         )
-        report.write(self.folder, sentence, self.dataset)
+        with status.doing("writing the report"):
+            report.write(self.folder, sentence, self.dataset)
         files.write_text(self.folder.finished, f"{sentence}\n")
         print(sentence)
         return sentence

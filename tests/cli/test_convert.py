@@ -106,7 +106,7 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         (["RUN", "another"], "Unexpected argument 'another'"),
         (["RUN", "--model=meliusnet22"], "--model and --weights together"),
         (["--model=meliusnet22"], "--model and --weights together"),
-        (["--model=meliusnet23", "--weights=RUN"], "Unknown model 'meliusnet23'; valid: "),
+        (["--model=meliusnet23", "--weights=RUN"], "Unknown model 'meliusnet23'; did you mean meliusnet42, "),
         (["--model=meliusneta", "--weights=RUN"], "it is another model's"),
         (
             ["--model=meliusneta", "--weights=RUN", "--set=depth=3"],

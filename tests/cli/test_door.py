@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bnn_keras import cli
+from bnn_keras import cli, status
 from bnn_keras.cli import door, flags
 from bnn_keras.cli.flags import COUNT, SWITCH, Flag
 from bnn_keras.errors import UserError
@@ -55,10 +55,18 @@ def test_exit_statuses(capsys):
         run(fails(KeyError("a bug of ours")))
 
 
+def test_a_sentence_does_not_begin_in_the_status_line(capsys, monkeypatch):
+    monkeypatch.setattr(status, "on_terminal", lambda: True)
+    assert run(fails(UserError("Received 3; valid: 4."))) == 2
+    assert capsys.readouterr() == (status.ERASE, "error: Received 3; valid: 4.\n")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--nubmer=2"], "Unknown command line flag 'nubmer'.+; valid flags: --number, --switch."),
+        (["--nubmer=2"], "Unknown flag --nubmer; did you mean --number[?]"),
+        (["--noswich"], "Unknown flag --noswich; did you mean --noswitch or --switch[?]"),
+        (["--colour"], "Unknown flag --colour; --help lists the valid ones."),
         (["--number=two"], "flag --number=two: it must be a whole number from 1 up."),
         (["--number=0"], "flag --number=0: it must be a whole number from 1 up."),
         (["--number"], "Missing value for flag --number."),
@@ -96,12 +104,27 @@ def test_help_is_for_this_command_and_not_for_one_that_it_starts(capsys):
 def test_the_help_of_a_verb_has_a_line_for_every_flag(words, capsys):
     assert cli.run([*words, "--help"]) == 0
     verb, lines = module_of(words), capsys.readouterr().out.splitlines()
-    assert lines[0] == verb.__doc__.splitlines()[0] and lines[0].endswith(".")
+    first = verb.__doc__.splitlines()[0]
+    assert " ".join(lines).startswith(first) and first.endswith(".")
     assert any(line.startswith(f"bnn {' '.join(words)}") for line in lines)
+    shown = re.split(r"\n+  --|\n\n", "\n".join(lines))
     for flag in verb.FLAGS:
-        (line,) = [line for line in lines if re.match(rf"  --(\[no\])?{flag.name} ", line)]
-        assert flag.meaning in line, flag.name
+        (entry,) = [" ".join(part.split()) for part in shown if re.match(rf"(\[no\])?{flag.name} ", part)]
+        assert flag.meaning in entry, flag.name
     assert len([line for line in lines if line.startswith("  --")]) == len(verb.FLAGS)
+    assert max(map(len, lines)) <= 80
+
+
+def test_flags_stand_below_their_headings(capsys):
+    assert cli.run(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    sequence = (
+        *("Network:", "  --model ", "Data:", "  --dataset ", "Recipe ", "  --epochs ", "Augmentation "),
+        *("  --mixup ", "Distillation:", "  --teacher ", "Run:", "  --seed "),
+    )
+    places = [shown.index(f"\n{text}") for text in sequence]
+    assert places == sorted(places)
+    assert all(flag.group for flag in module_of(["train"]).FLAGS)
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["benchmark"], ["benchmark", "--help"]])
@@ -109,13 +132,16 @@ def test_without_a_verb_all_of_them_are_listed(words, capsys):
     assert cli.run(words) == 0
     lines = capsys.readouterr().out.splitlines()
     verbs = BENCHMARKS if "benchmark" in words else cli.VERBS
-    assert [line.split()[0] for line in lines[2:]] == list(verbs)
-    assert all(len(line.split()) > 3 for line in lines[2:])
+    entries = [line for line in lines[2:] if not line.startswith("   ")]
+    assert [entry.split()[0] for entry in entries] == list(verbs)
+    assert all(len(entry.split()) > 3 for entry in entries) and max(map(len, lines)) <= 80
 
 
 def test_unknown_verbs(capsys):
     assert cli.run(["trian", "--model=a"]) == 2
-    assert capsys.readouterr().err == f"error: Unknown verb 'trian'; valid: {', '.join(cli.VERBS)}.\n"
+    assert capsys.readouterr().err == "error: Unknown verb 'trian'; did you mean train?\n"
+    assert cli.run(["xyz"]) == 2
+    assert capsys.readouterr().err == f"error: Unknown verb 'xyz'; valid: {', '.join(cli.VERBS)}.\n"
     assert cli.run(["benchmark", "speed"]) == 2
     assert (
         "Unknown verb 'speed'; valid: data, convert, step, train, flips, distill" in capsys.readouterr().err
@@ -124,7 +150,7 @@ def test_unknown_verbs(capsys):
 
 LIGHT = """
 import sys
-from bnn_keras import cli
+from bnn_keras import cli, status
 for verb in {verbs}:
     for words in (["--help"], ["--nosuch"]):
         status = cli.run([*verb, *words])
@@ -165,7 +191,7 @@ def test_the_front_doors_are_verbs(script):
     done = process(script, "--help")
     assert done.stdout.splitlines()[0] == module_of([script.removesuffix(".py")]).__doc__.splitlines()[0]
     done = process(script, "--nosuch")
-    assert done.returncode == 2 and done.stderr.startswith("error: Unknown command line flag 'nosuch'")
+    assert done.returncode == 2 and done.stderr.startswith("error: Unknown flag --nosuch; ")
 
 
 def interrupt(words, number, ready, cwd):

@@ -41,8 +41,9 @@ def test_trains_and_says_what_comes_next(tmp_path, monkeypatch, capsys):
     assert cli.run(["train", *words, "--train_examples=64"]) == 0
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first.startswith("meliusneta on digits: 64 training and 359 held-out images of 32 pixels")
+    assert max(map(len, [first, *lines])) <= 80 and "building the graph of the evaluation" in lines
     assert last.startswith("reached ") and last.endswith("python convert.py runs/meliusneta-digits")
-    assert any("learning_rate: " in line and " accuracy: " in line for line in lines)
+    assert any(", learning_rate " in line and ", accuracy " in line for line in lines)
     config = json.loads(Path("runs/meliusneta-digits/config.json").read_text())
     assert config["train_examples"] == 64
     assert config["overrides"] == {
@@ -67,7 +68,7 @@ def test_every_flag_arrives(asked):
     by_name, dataset, recipe, folder, options = asked(
         "--model=meliusneta", "--epochs=3", "--batch_size=8", "--learning_rate=0.5", "--optimizer=sgd",
         "--image_size=64", "--stem=conv7x7", "--seed=9", "--output_dir=out", "--weights=some.keras",
-        "--train_examples=99", "--checkpoint_steps=7",
+        "--train_examples=99", "--checkpoint_steps=7", "--log_seconds=0.5",
     )  # fmt: skip
     assert by_name["build"][0] == ("meliusneta", (64, 64, 3), 10)
     assert by_name["build"][1]["stem"] == "conv7x7" and by_name["seed"] == (9,)
@@ -75,6 +76,7 @@ def test_every_flag_arrives(asked):
     assert (dataset.image_size, dataset.num_train, str(folder)) == (64, 99, "out")
     assert (options["seed"], options["weights"], options["checkpoint_steps"]) == (9, "some.keras", 7)
     assert options["settings"]["overrides"] == {"stem": "conv7x7", "normalization": "digits"}
+    assert options["log_seconds"] == 0.5
 
 
 def test_flags_of_many_machines_arrive(asked):
@@ -121,23 +123,28 @@ def test_lists_models_and_recipes(capsys):
 @pytest.mark.parametrize(
     ("flag", "sentence"),
     [
-        ("--model=melius", "Unknown model 'melius'; valid: "),
+        ("--model=MeliusNet-22", "Unknown model 'MeliusNet-22'; did you mean meliusnet22, "),
+        ("--model=qqq", "Unknown model 'qqq'; valid: "),
         ("--dataset=nothing_like_it", "nothing_like_it"),
+        ("--dataset=digist", "; did you mean digits"),
         ("--optimizer=lamb", "--optimizer=lamb: it must be one of adam, "),
         ("--batch_size=5000", "batch size must be from 1 to 1438"),
         ("--image_size=16", "from 32 x 32 pixels up"),
         ("--stem=round", "stem of meliusnet22 must be one of grouped, conv7x7, thumbnail. Received: 'round'"),
         ("--set=stem=round", "stem of meliusnet22 must be one of grouped"),
         ("--set=depth=3", "Unknown setting of meliusnet22 'depth'; valid: "),
+        ("--set=chanels=3", "Unknown setting of meliusnet22 'chanels'; did you mean channels?"),
         ("--set=depth", "--set takes NAME=VALUE. Received: 'depth'"),
         ("--seed=-1", "--seed=-1: it must be a whole number from 0"),
         ("--epochs=many", "--epochs=many: it must be a whole number from 1 up"),
-        ("--recipe=melius", "Unknown recipe 'melius'; valid: bnext, "),
+        ("--recipe=meliusnet60", "Unknown recipe 'meliusnet60'; did you mean meliusnet, meliusnet59 or "),
+        ("--recipe=qqq", "Unknown recipe 'qqq'; valid: bnext, "),
         ("--strategy=cluster", "--strategy=cluster: it must be one of none, mirrored, multiworker"),
         ("--strategy=multiworker", "need TF_CONFIG in the environment"),
         ("--data_service=5050", "--data_service=5050: it must be an address like HOST:5050"),
+        ("--log_seconds=-1", "--log_seconds=-1: it must be a number from 0 up"),
         ("--seeds=0", "--seeds=0: it must be a whole number from 1 up"),
-        ("--colour=red", "valid flags: "),
+        ("--learning-rate=1", "Unknown flag --learning-rate; did you mean --learning_rate"),
         ("meliusnet22", "Unexpected argument 'meliusnet22'"),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_layer_of_keras_gets_a_bound_and_keeps_its_name():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(UserError, match="Unknown trait of a layer 'movse'; valid: bound, moves"):
+    with pytest.raises(UserError, match="Unknown trait of a layer 'movse'; did you mean moves"):
         nn.register(movse=True)
     with pytest.raises(UserError, match="no bound of its rounding is known for Unknown"):
         deploy.convert(network_around(Unknown()), images())

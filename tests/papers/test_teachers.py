@@ -131,7 +131,7 @@ def test_a_recommendation_is_made_for_a_network_of_the_zoo(capsys, monkeypatch):
     ("words", "sentence"),
     [
         (["--format=xml"], "flag --format=xml: it must be one of text, markdown, json"),
-        (["--student=resnet"], "Unknown student 'resnet'; valid: "),
+        (["--student=resnet"], "Unknown student 'resnet'; did you mean resnet34, "),
         (["--student=meliusneta", "runs/a"], "Unexpected argument 'runs/a'"),
         (["runs/none"], "No such file or folder: runs/none"),
     ],

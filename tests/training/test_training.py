@@ -12,6 +12,7 @@ from bnn_keras.errors import UserError
 from bnn_keras.training import flips, objective
 from bnn_keras.training.checkpoints import Checkpoints, remove_partial
 from tests import small_run
+from tests.event_files import events
 from tests.small_run import RECIPE, digits, rows, train, weights_of
 
 
@@ -24,7 +25,7 @@ def test_a_run_leaves_everything(finished):
     assert folder.class_names() == list("0123456789")
     assert [row["epoch"] for row in rows(folder.history)] == ["1", "2"]
     assert len(rows(folder.flips)) == 2 * len(flips.binary_kernels(network)) == 4
-    assert list(folder.tensorboard.iterdir())
+    assert [len(list(part.iterdir())) for part in folder.tensorboard.iterdir()] == [1, 1]
     assert {p.name for p in folder.pictures.iterdir()} == {"curves.png", "flips.png"}
     page = folder.report.read_text()
     assert "Flips of binary weights" in page and "Sample predictions" in page
@@ -106,6 +107,8 @@ def test_impossible_recipes_are_refused_before_anything_is_written(tmp_path, cha
 def test_impossible_seed_and_checkpoint_steps(tmp_path):
     with pytest.raises(UserError, match=r"seed must be a whole number from 0 up. Received: -1"):
         training.make_deterministic(-1)
+    with pytest.raises(UserError, match=r"log_seconds must be a number from 0 up. Received: -1"):
+        train(tmp_path / "run", log_seconds=-1)
     with pytest.raises(UserError, match=r"checkpoint_steps must be a whole number from 1 up. Received: 0"):
         train(tmp_path / "run", checkpoint_steps=0)
 
@@ -184,17 +187,25 @@ def test_a_trainer_of_the_callers_own_is_fitted_recorded_and_resumed(tmp_path):
         made.append(Progress(network))
         return made[-1]
 
-    with pytest.raises(KeyboardInterrupt):
-        train(
-            tmp_path / "run", recipe, make_trainer=make, checkpoint_steps=1, extra_callbacks=[Stop(after=6)]
-        )
-    train(tmp_path / "run", recipe, make_trainer=make)
+    options = {"make_trainer": make, "checkpoint_steps": 2, "log_seconds": 0}
+    with pytest.raises(KeyboardInterrupt):  # one step after a checkpoint
+        train(tmp_path / "run", recipe, extra_callbacks=[Stop(after=7)], **options)
+    train(tmp_path / "run", recipe, **options)
     # An epoch: 4 steps, and 23 of the held-out images; one of those when each process begins.
     held_out = -(-digits().num_test // RECIPE.batch_size)
     assert float(made[1].extra_state[0]) == 1 + 2 * (4 + held_out)
     history = rows(tmp_path / "run" / "history.csv")
     assert [float(row["calls"]) for row in history] == [1 + 2.5, 1 + 4 + held_out + 2.5]
     assert {"val_calls", "val_accuracy"} < set(history[0])
+    # TensorBoard has every step once, the seventh too, and both parts have the epochs.
+    training, held_out = (events(tmp_path / "run" / "tensorboard" / part) for part in ("train", "validation"))
+    assert list(training["step/loss"]) == list(training["step/learning_rate"]) == list(range(1, 9))
+    for name in ("loss", "accuracy"):
+        assert list(training[name]) == list(held_out[name]) == [4, 8]
+        assert list(training[name].values()) == pytest.approx([float(row[name]) for row in history])
+    means = np.array(list(training["step/loss"].values())).reshape(2, 4).mean(1)
+    assert means == pytest.approx(list(training["loss"].values()), rel=1e-5)
+    assert sum(name.startswith("flips/") for name in training) == 2
     # Labels are smoothed in training only.
     assert made[1].labels == {"training": (tf.float32, 2), "held out": (tf.int64, 1)}
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from bnn_keras.data.sources import split
 from bnn_keras.data.sources.source import Source
-from bnn_keras.errors import UserError
+from bnn_keras.errors import UserError, did_you_mean
 from bnn_keras.nn import normalization
 
 NAME = re.compile(r"[A-Za-z_]\w*(/[\w.+-]+)?(:[\d.*]+)?")  # no namespace: TFDS would download such sets
@@ -89,22 +89,27 @@ class Catalog(Source):
 
 def _builder(name: str, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
     place = tfds.core.constants.DATA_DIR if data_dir is None else os.fspath(data_dir)
-    unknown = UserError(
-        f"Unknown data set {name!r}: it is neither digits, nor folder:PATH, nor a set of TensorFlow Datasets "
-        f"in {place}."
-    )
     if not NAME.fullmatch(name):
-        raise unknown
+        raise _unknown(name, place)
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
-        raise unknown from None
+        raise _unknown(name, place) from None
     except (ValueError, AssertionError) as error:  # a configuration or version that does not exist
         reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"TensorFlow Datasets has no {name!r}: {reason}.") from error
     if not Path(builder.data_dir).is_dir():
         raise UserError(_how_to_get(builder, name, place))
     return builder
+
+
+def _unknown(name: str, place: str) -> UserError:
+    known = ["digits", *tfds.list_builders(with_community_datasets=False)]
+    advice = did_you_mean(name, known)
+    return UserError(
+        f"Unknown data set {name!r}: it is neither digits, nor folder:PATH, nor a set of TensorFlow Datasets "
+        f"in {place}{'; ' * bool(advice)}{advice or '.'}"
+    )
 
 
 def _how_to_get(builder: tfds.core.DatasetBuilder, name: str, place: str) -> str:

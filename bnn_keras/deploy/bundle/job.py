@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
-from bnn_keras import accounting, data, deploy, files, runs
+from bnn_keras import accounting, data, deploy, files, runs, status
 from bnn_keras.deploy.conversion import orientation as orientations
 from bnn_keras.errors import UserError
 from bnn_keras.runs.trained import TrainedNetwork
@@ -134,7 +134,8 @@ def write(source: Source, compared: Compared, output: str | None) -> Path:
         raise UserError(f"The output is a file that ends in .tflite. Received: {path}.")
     files.check_writable(path)
     print(f"converting {source.path} ({source.model.name})")
-    flatbuffer, report = deploy.convert(source.model, compared.images, compared.labels)
+    with status.doing(f"converting, and comparing the file with the model on {len(compared.images)} images"):
+        flatbuffer, report = deploy.convert(source.model, compared.images, compared.labels)
     print("\n".join(deploy.lines(report)))
     manifest = json.dumps(_manifest(source, path, flatbuffer, report, compared.dataset), indent=2) + "\n"
     beside_path = path.with_suffix(".json")
