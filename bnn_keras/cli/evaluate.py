@@ -3,7 +3,8 @@
 bnn evaluate PATH [--dataset=NAME]
 
 PATH is a run folder, a .keras, a .weights.h5 or a .tflite file. The data set is the one that the network
-was trained on, unless another one is given.
+was trained on, unless another one is given. Of folder:PATH all images are measured, or those of --split:
+those in its subfolder train, val (or validation) or test. Its classes are matched by their names.
 """
 
 import json
@@ -14,6 +15,7 @@ from absl.flags import FlagValues
 from bnn_keras.cli import flags
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, Flag
 from bnn_keras.errors import UserError
+from bnn_keras.settings.kinds import Choice
 
 if TYPE_CHECKING:
     from bnn_keras.data import Dataset
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
     from bnn_keras.runs.trained import TrainedNetwork
 
 FLAGS = [
-    Flag("dataset", DATA, "held-out images; of the network's own data set if not given"),
+    Flag("dataset", DATA, "images; the held-out ones of the network's own data set if not given"),
     DATA_DIR,
+    Flag(
+        "split",
+        Choice(("train", "val", "test", "all")),
+        "part of a folder; all if not given, and what was held out of the network's own folder",
+    ),
     Flag("batch_size", COUNT, "images at a time", 32),
     Flag("limit", COUNT, "use no more images than this"),
     flags.which_weights("weights"),
@@ -40,7 +47,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
         raise UserError(f"Give a PATH: {trained.VALID}. Received: nothing.")
     flags.no_more(positional, most=1)
     network = trained.load(positional[0], values.weights)
-    dataset = network.dataset(values.dataset, values.data_dir)
+    dataset = network.dataset(values.dataset, values.data_dir, values.split)
     result = evaluation.evaluate(network, dataset, values.batch_size, values.limit)
     print(_text(network, dataset, result))
     if values.json is not None:
@@ -50,7 +57,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
 def _text(network: "TrainedNetwork", dataset: "Dataset", result: "Evaluation") -> str:
     from tabulate import tabulate
 
-    lines = [f"{network.path} on {result.images} held-out images of {dataset.name}"]
+    lines = [f"{network.path} on {result.images} {dataset.tested} of {dataset.name}"]
     lines.append(f"top-1 {100 * result.top1:.2f} %")
     if result.top5 is not None:
         lines.append(f"top-5 {100 * result.top5:.2f} %")

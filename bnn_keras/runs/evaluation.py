@@ -61,10 +61,11 @@ def evaluate(
         memory.check_batch(network.model, min(batch_size, limit or batch_size, dataset.num_test))
     confusion = np.zeros((network.classes, network.classes), np.int64)
     among_top = 0
-    for images, labels in dataset.test(batch_size, limit).as_numpy_iterator():
-        ranking = np.argsort(-network.logits(images), axis=-1, kind="stable")
-        np.add.at(confusion, (labels, ranking[:, 0]), 1)
-        among_top += int((ranking[:, :TOP] == labels[:, None]).sum())
+    with dataset.decoding():
+        for images, labels in dataset.test(batch_size, limit).as_numpy_iterator():
+            ranking = np.argsort(-network.logits(images), axis=-1, kind="stable")
+            np.add.at(confusion, (labels, ranking[:, 0]), 1)
+            among_top += int((ranking[:, :TOP] == labels[:, None]).sum())
     total = confusion.sum()
     return Evaluation(
         top1=float(np.trace(confusion) / total),
