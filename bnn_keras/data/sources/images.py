@@ -72,11 +72,8 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 def _steps(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Whether rows and columns are swapped, then left and right mirrored, then top and bottom."""
-    table = tf.constant(
-        [[0, 0, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]], tf.bool
-    )
-    swapped, mirrored, flipped = tf.unstack(table[orientation - 1])
-    return swapped, mirrored, flipped
+    mirrored, flipped = (tf.reduce_any(orientation == numbers) for numbers in ([2, 3, 6, 7], [3, 4, 7, 8]))
+    return orientation >= 5, mirrored, flipped
 
 
 def decode_window(
