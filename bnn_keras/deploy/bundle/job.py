@@ -113,7 +113,9 @@ def images(source: Source, dataset: str | None, data_dir: str | None, limit: int
         )
     own = data.same(dataset, source.config.get("dataset"))
     part = "all" if dataset.startswith(data.FOLDER) and not own else None
-    found = data.open(dataset, data_dir or source.config.get("data_dir"), height, part=part)
+    data_dir = data_dir or source.config.get("data_dir")
+    evaluated = Augmentation.for_evaluation(source.config.get("recipe", {}))
+    found = data.open(dataset, data_dir, height, augmentation=evaluated, part=part)
     if "kind" in source.config:
         found = dataclasses.replace(found, preprocessing=source.preprocessing)
     with found.decoding():
