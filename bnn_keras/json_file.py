@@ -16,7 +16,7 @@ AT_MOST = 2**24  # bytes; the manifest of 1,000 classes has 30,000
 Kind = TypeVar("Kind")
 
 
-def read_json(path: str | os.PathLike, kind: type[Kind], what: str) -> Kind:
+def read_json(path: str | os.PathLike, kind: type[Kind], what: str, at_most: int = AT_MOST) -> Kind:
     """Read a JSON file.
 
     Args:
@@ -25,6 +25,7 @@ def read_json(path: str | os.PathLike, kind: type[Kind], what: str) -> Kind:
             field without a default is required), or a type such as `dict[str, int]`. Ranges are part
             of the type: `Annotated[int, msgspec.Meta(ge=1, le=2**31)]`.
         what: the file's role, for the message: "the settings of a run".
+        at_most: the largest size in bytes.
 
     Returns:
         A value of `kind`.
@@ -32,7 +33,7 @@ def read_json(path: str | os.PathLike, kind: type[Kind], what: str) -> Kind:
     Raises:
         UserError: the file cannot be read, is not JSON, or its content does not fit `kind`.
     """
-    content = files.read_bytes(path, AT_MOST)
+    content = files.read_bytes(path, at_most)
     try:
         # Not msgspec's parser: it has no names of files that are not UTF-8.
         found = json.loads(content, parse_constant=_refuse, parse_float=_finite)

@@ -3,9 +3,12 @@
 import gc
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What is known of folders of images is kept here, and not in the user's own cache.
+os.environ.setdefault("BNN_KERAS_CACHE", tempfile.mkdtemp(prefix="bnn-keras-tests-"))
 
 import bnn_keras  # noqa: F401  isort: skip
 import pytest

@@ -3,8 +3,10 @@
 bnn evaluate PATH [--dataset=NAME] [--compare=OTHER] [--picture=FILE.png] [--json=FILE]
 
 PATH and OTHER are a run folder, a .keras, a .weights.h5 or a .tflite file. The data set is the one that the
-network was trained on, unless another one is given. With OTHER, both are measured on the same images, and
-McNemar's test says whether their difference can be chance.
+network was trained on, unless another one is given. Of folder:PATH all images are measured, or those of
+--split: those in its subfolder train, val (or validation) or test. Its classes are matched by their names.
+With OTHER, both networks are measured on the same images, and McNemar's test says whether their difference
+can be chance.
 """
 
 import math
@@ -17,6 +19,7 @@ from bnn_keras import files
 from bnn_keras.cli import flags, output
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, Flag
 from bnn_keras.errors import UserError
+from bnn_keras.settings.kinds import Choice
 
 if TYPE_CHECKING:
     from bnn_keras.runs.comparison import Comparison
@@ -24,8 +27,13 @@ if TYPE_CHECKING:
 
 PICTURE = ".png"
 FLAGS = [
-    Flag("dataset", DATA, "held-out images; of the network's own data set if not given"),
+    Flag("dataset", DATA, "images; the held-out ones of the network's own data set if not given"),
     DATA_DIR,
+    Flag(
+        "split",
+        Choice(("train", "val", "test", "all")),
+        "part of a folder; all if not given, and what was held out of the network's own folder",
+    ),
     Flag("batch_size", COUNT, "images at a time", 32),
     Flag("limit", COUNT, "use no more images than this"),
     flags.which_weights("weights"),
@@ -75,7 +83,7 @@ def _measure(values: FlagValues, path: str) -> "tuple[Evaluation, Comparison | N
     other = None if values.compare is None else trained.load(values.compare, values.weights)
     if other is not None:
         comparison.check_comparable(network, other)
-    dataset = network.dataset(values.dataset, values.data_dir)
+    dataset = network.dataset(values.dataset, values.data_dir, values.split)
     if other is None:
         return evaluation.evaluate(network, dataset, values.batch_size, values.limit), None
     compared = comparison.compare(network, other, dataset, values.batch_size, values.limit)
@@ -83,7 +91,7 @@ def _measure(values: FlagValues, path: str) -> "tuple[Evaluation, Comparison | N
 
 
 def _headline(result: "Evaluation") -> str:
-    return files.printable(f"{result.path} on {result.images} held-out images of {result.dataset}")
+    return files.printable(f"{result.path} on {result.images} {result.tested} of {result.dataset}")
 
 
 def _text(result: "Evaluation") -> str:

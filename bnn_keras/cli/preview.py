@@ -50,11 +50,12 @@ def run(values: FlagValues, positional: list[str]) -> None:
         raise UserError(f"--output must end in {' or '.join(preview.SUFFIXES)}. Received: {output!r}.")
     augmentation = _augmentation(values)
     dataset = data.open(values.dataset, values.data_dir, values.image_size, augmentation=augmentation)
-    if positional:
-        increasing = augmentation.policy is None or augmentation.policy.increasing
-        figure = preview.draw_operations(dataset, increasing, values.seed)
-    else:
-        figure = preview.draw_epochs(dataset, values.images, values.epochs, values.seed)
+    with dataset.decoding():
+        if positional:
+            increasing = augmentation.policy is None or augmentation.policy.increasing
+            figure = preview.draw_operations(dataset, increasing, values.seed)
+        else:
+            figure = preview.draw_epochs(dataset, values.images, values.epochs, values.seed)
     preview.save(figure, output)
     print(output)
 

@@ -1,20 +1,27 @@
 """A data set: training epochs that can be made again from any batch on, and a held-out set."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import Self
 
 from bnn_keras.data.augment import mixing
 from bnn_keras.data.augment.transforms import evaluation_transform, training_transform
 from bnn_keras.data.sources.images import PARALLEL_CALLS
+from bnn_keras.data.sources.renamed import Renamed
 from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
 from bnn_keras.nn import memory, normalization
 from bnn_keras.settings.augmentation import PHOTOGRAPH_EDGE, Augmentation
+from bnn_keras.settings.preprocessing import Preprocessing
 
 SMALL_EDGE = 32
+
+# What TensorFlow raises for an image that cannot be decoded, by itself or in Python, or is not there.
+UNREADABLE = (tf.errors.InvalidArgumentError, tf.errors.UnknownError, tf.errors.NotFoundError)
 
 Part = tuple[int, int]  # (i, n): the i-th of n parts, counted from 0
 
@@ -35,12 +42,16 @@ class Dataset:
         source: of the examples.
         image_size: edge in pixels of the images that come out.
         augmentation: how they are made.
+        preprocessing: how the images of `test` are made; None is as `augmentation` says.
+        tested: what the images of `test` are, for messages.
     """
 
     name: str
     source: Source
     image_size: int
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    preprocessing: Preprocessing | None = None
+    tested: str = "held-out images"
 
     @property
     def kind(self) -> str:
@@ -59,13 +70,49 @@ class Dataset:
 
     @property
     def num_test(self) -> int:
-        """How many held-out examples there are."""
+        """How many held-out examples there are, or those of another part that is measured."""
         return self.source.num_test
 
     @property
     def normalization(self) -> str:
         """The name of the constants in `bnn_keras.nn.normalization` that fit."""
         return self.source.normalization
+
+    @property
+    def evaluated(self) -> Preprocessing:
+        """How the images of `test` are made."""
+        return self.preprocessing or Preprocessing.of(self.augmentation, self.kind, self.image_size)
+
+    def with_classes(self, class_names: Sequence[str]) -> Self:
+        """The same data set with the labels of a network, by the names of the classes.
+
+        Args:
+            class_names: of the network's outputs.
+
+        Raises:
+            UserError: the data set has a class that the network does not know.
+        """
+        if tuple(class_names) == self.class_names:
+            return self
+        return dataclasses.replace(self, source=Renamed.by_name(self.source, class_names, self.name))
+
+    @contextlib.contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Name the images that cannot be decoded, if reading batches fails because of that.
+
+        Raises:
+            UserError: there are such images.
+        """
+        try:
+            yield
+        except UNREADABLE as error:
+            broken = self.source.broken()
+            if not broken:
+                raise
+            raise UserError(
+                f"Cannot decode {len(broken)} images of {self.name}, whose headers are in order: "
+                f"{', '.join(broken)}; the next start leaves them out."
+            ) from error
 
     @property
     def soft_labels(self) -> bool:
@@ -172,7 +219,7 @@ class Dataset:
         for what, number in (("batch size", batch_size), ("limit", limit)):
             if number is not None and number < 1:
                 raise UserError(f"The {what} must be at least 1. Received: {number}.")
-        transform = evaluation_transform(self.augmentation, self.kind, self.image_size)
+        transform = evaluation_transform(self.evaluated)
         count = min(self.num_test, limit or self.num_test)
         self._check_memory(min(batch_size, count))
 

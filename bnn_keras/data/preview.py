@@ -106,7 +106,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
 
 def _originals(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The training images of a small data set as they are evaluated, and their labels."""
-    transform = evaluation_transform(dataset.augmentation, dataset.kind, dataset.image_size)
+    transform = evaluation_transform(dataset.evaluated)
     examples = [dataset.source.read(record) for record in dataset.source.train(np.random.default_rng(0))]
     return np.stack([transform(contents) for contents, _ in examples]), np.array(
         [int(y) for _, y in examples]

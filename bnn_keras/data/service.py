@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
+from bnn_keras.data.dataset import Dataset
 from bnn_keras.errors import UserError
 from bnn_keras.settings.address import Address, split_address
 from bnn_keras.settings.kinds import convert_value
@@ -62,6 +63,19 @@ def check(dispatcher: str) -> None:
             f"No tf.data service answers at {dispatcher}: {error}. Start one with "
             f"python -m bnn_keras data-service."
         ) from error
+
+
+def check_images(dataset: Dataset) -> None:
+    """Check that a service can decode the images of a data set.
+
+    Raises:
+        UserError: some are WebP or TIFF files, which Pillow decodes in the process of the training.
+    """
+    if dataset.source.uses_pillow:
+        raise UserError(
+            f"A tf.data service decodes JPEG, PNG, BMP and GIF images only, and {dataset.name} has WebP or "
+            f"TIFF files: convert them, or train without --data_service."
+        )
 
 
 def decoded_by(

@@ -159,8 +159,9 @@ def _settings(config: RunConfig) -> str:
     run = {key: value for key, value in config.to_dict().items() if key not in SEPARATE}
     return page.section(
         "Settings",
-        _pairs("Recipe", dataclasses.asdict(config.recipe)),
+        _pairs("Recipe", dataclasses.asdict(config.recipe.effective(config.kind))),
         _pairs("Run", run),
+        _pairs("From an image to the input", dataclasses.asdict(config.preprocessing)),
         page.folded("versions", _pairs("Environment", config.environment or {})),
     )
 

@@ -90,10 +90,7 @@ def compare(
     """
     check_comparable(network, other)
     dataset = dataset or network.dataset()
-    first, second = (
-        evaluate(one, dataclasses.replace(dataset, augmentation=one.augmentation), batch_size, limit)
-        for one in (network, other)
-    )
+    first, second = (evaluate(one, one.prepared(dataset), batch_size, limit) for one in (network, other))
     return Comparison(first, second)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bnn_keras.json_file import read_json
+from bnn_keras.settings.augmentation import Kind
+from bnn_keras.settings.preprocessing import Preprocessing
 from bnn_keras.settings.recipe import Recipe
 
 # A run with another value of a field that decides the weights is another run. The other fields say how a
@@ -31,7 +33,8 @@ class RunConfig:
         image_size: edge in pixels.
         classes: outputs of the network.
         normalization: the constants that are usual for the data set.
-        recipe: of the training.
+        recipe: of the training; its augmentation is the effective one (`Augmentation.effective`), and was the
+            one that was asked for in earlier versions.
         seed: of the weights, the order and the augmentation of the images.
         weights: the checkpoint that the training starts from, if any.
         views: fixed views of each image, if they are fixed.
@@ -49,7 +52,7 @@ class RunConfig:
     data_dir: str | None = field(default=None, metadata=NEUTRAL)
     train_examples: int | None = field(default=None, metadata=DECIDES)
     strict: bool = field(default=False, metadata=NEUTRAL)
-    kind: str = field(metadata=DECIDES)
+    kind: Kind = field(metadata=DECIDES)
     image_size: int = field(metadata=DECIDES)
     classes: int = field(metadata=DECIDES)
     normalization: str = field(metadata=DECIDES)
@@ -72,6 +75,11 @@ class RunConfig:
             UserError: the file cannot be read, or is not the configuration of a run.
         """
         return read_json(path, cls, "the configuration of a run")
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How an image becomes the input of the network."""
+        return Preprocessing.of(self.recipe, self.kind, self.image_size)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings by their names, the recipe's in a dictionary of its own."""
@@ -96,6 +104,7 @@ class RunConfig:
 
 def _deciding_values(config: RunConfig) -> dict[str, Any]:
     values: dict[str, Any] = {}
+    config = dataclasses.replace(config, recipe=config.recipe.effective(config.kind))
     # As config.json would hold them: tuples become lists.
     flat = json.loads(config.to_json())
     for each in dataclasses.fields(config):

@@ -19,6 +19,7 @@ class Evaluation:
     Args:
         path: of the file that holds the network.
         dataset: its name.
+        tested: what its images are, such as "held-out images".
         class_names: by label.
         top1, top5: accuracies, as shares of the images; top5 is None for five classes or fewer.
         confusion: number of images by class, int64 [true, predicted].
@@ -28,6 +29,7 @@ class Evaluation:
 
     path: Path
     dataset: str
+    tested: str
     class_names: tuple[str, ...]
     top1: float
     top5: float | None
@@ -90,18 +92,20 @@ def evaluate(
     confusion = np.zeros((network.classes, network.classes), np.int64)
     among_top = 0
     right, confidence = [], []
-    for images, labels in dataset.test(batch_size, limit).as_numpy_iterator():
-        logits = network.logits(images)
-        ranking = np.argsort(-logits, axis=-1, kind="stable")
-        np.add.at(confusion, (labels, ranking[:, 0]), 1)
-        among_top += int((ranking[:, :TOP] == labels[:, None]).sum())
-        right.append(ranking[:, 0] == labels)
-        confidence.append(np.take_along_axis(probabilities(logits), ranking[:, :1], axis=-1)[:, 0])
+    with dataset.decoding():
+        for images, labels in dataset.test(batch_size, limit).as_numpy_iterator():
+            logits = network.logits(images)
+            ranking = np.argsort(-logits, axis=-1, kind="stable")
+            np.add.at(confusion, (labels, ranking[:, 0]), 1)
+            among_top += int((ranking[:, :TOP] == labels[:, None]).sum())
+            right.append(ranking[:, 0] == labels)
+            confidence.append(np.take_along_axis(probabilities(logits), ranking[:, :1], axis=-1)[:, 0])
     total = confusion.sum()
     is_right = np.concatenate(right)
     return Evaluation(
         path=network.path,
         dataset=dataset.name,
+        tested=dataset.tested,
         class_names=dataset.class_names,
         top1=float(np.trace(confusion) / total),
         top5=float(among_top / total) if network.classes > TOP else None,

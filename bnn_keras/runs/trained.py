@@ -13,8 +13,10 @@ from bnn_keras import data, files, json_file, weights
 from bnn_keras.errors import UserError
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
+from bnn_keras.settings.augmentation import Augmentation, Kind
 from bnn_keras.settings.checkpoint import BEST
 from bnn_keras.settings.orientation import UPRIGHT
+from bnn_keras.settings.preprocessing import Preprocessing
 from bnn_keras.tflite.interpreter import Interpreter
 
 VALID = "a run folder, a .keras, a .weights.h5 or a .tflite file"
@@ -30,12 +32,14 @@ class TrainingData:
         dataset, data_dir: as `bnn_keras.data.open` takes them.
         kind: of the images, see `bnn_keras.data.Dataset`.
         recipe: of the training; its part that makes the images of an evaluation is of use here.
+        preprocessing: of an image, if that is known; otherwise it follows from the kind and the recipe.
     """
 
     dataset: str | None = None
     data_dir: str | None = None
-    kind: str | None = None
+    kind: Kind | None = None
     recipe: dict[str, Any] | None = None
+    preprocessing: Preprocessing | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,9 +100,22 @@ class TrainedNetwork:
         return self.trained_on.kind or "photographs"
 
     @property
-    def augmentation(self) -> data.Augmentation:
-        """How its recipe makes the images of an evaluation."""
-        return data.Augmentation.for_evaluation(self.trained_on.recipe or {})
+    def preprocessing(self) -> Preprocessing:
+        """How an image becomes the input.
+
+        Raises:
+            UserError: the network does not take square images in RGB, or not those of its manifest.
+        """
+        known = self.trained_on.preprocessing
+        if known is None:
+            evaluated = Augmentation.for_evaluation(self.trained_on.recipe or {})
+            return Preprocessing.of(evaluated, self.kind, self.image_size)
+        if known.crop_size != self.image_size:
+            raise UserError(
+                f"The manifest of {self.path} prepares images of {known.crop_size} pixels; the network takes "
+                f"{self.image_size}."
+            )
+        return known
 
     @property
     def image_size(self) -> int:
@@ -112,21 +129,33 @@ class TrainedNetwork:
             raise UserError(f"{self.path} takes {self.input_shape}, not square images in RGB.")
         return int(height)
 
-    def dataset(self, name: str | None = None, data_dir: str | os.PathLike | None = None) -> data.Dataset:
-        """Open a data set, with images as the network takes them.
+    def dataset(
+        self, name: str | None = None, data_dir: str | os.PathLike | None = None, part: str | None = None
+    ) -> data.Dataset:
+        """Open a data set to measure the network on, with images as the network takes them.
+
+        The images are those of `Dataset.test`. They are the held-out ones of the data set that the network
+        was trained on, all images of another folder, and the held-out ones of another data set. The labels
+        are those of the network, by the names of the classes.
 
         Args:
             name: of the data set; None is the one that the network was trained on.
             data_dir: where TensorFlow Datasets keeps it; None is the folder that the training used.
+            part: of a folder, "all", "train", "val" or "test", if other images are meant.
 
         Raises:
             UserError: no data set is known, it is not there, or it has other images or classes.
         """
-        name = name or self.trained_on.dataset
+        known = self.trained_on
+        name = name or known.dataset
         if name is None:
             raise UserError(f"Nothing beside {self.path} says what it was trained on: give --dataset.")
-        data_dir = data_dir or self.trained_on.data_dir
-        opened = data.open(name, data_dir, self.image_size, augmentation=self.augmentation)
+        if part is None and name.startswith(data.FOLDER) and not data.same(name, known.dataset):
+            part = "all"
+        opened = data.open(name, data_dir or known.data_dir, self.image_size, part=part)
+        opened = self.prepared(opened)
+        if self.class_names is not None:
+            return opened.with_classes(self.class_names)
         if len(opened.class_names) != self.classes:
             raise UserError(
                 f"{self.path} has {self.classes} classes, {name} has {len(opened.class_names)}: "
@@ -134,13 +163,20 @@ class TrainedNetwork:
             )
         return opened
 
+    def prepared(self, dataset: data.Dataset) -> data.Dataset:
+        """The data set with its test images as the network takes them, if that is known."""
+        known = self.trained_on
+        if known.kind is None and known.preprocessing is None:
+            return dataset
+        return dataclasses.replace(dataset, preprocessing=self.preprocessing)
+
     def read_image(self, path: str | os.PathLike) -> np.ndarray:
         """Read an image file as the network takes it: RGB in [0, 255], float32 [height, width, 3].
 
         Raises:
             UserError: there is no such file, or it cannot be decoded.
         """
-        return data.read_image(path, self.kind, self.image_size, self.augmentation)
+        return data.read_prepared(path, self.preprocessing)
 
 
 def load(path: str | os.PathLike, which: str = BEST, model: tf.keras.Model | None = None) -> TrainedNetwork:

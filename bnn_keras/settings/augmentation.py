@@ -5,6 +5,9 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from typing_extensions import Self
 
 from bnn_keras.errors import UserError
 from bnn_keras.settings.kinds import (
@@ -41,8 +44,8 @@ class Standard:
     crop_aspect: tuple[float, ...] = (3 / 4, 4 / 3)
 
 
-# By the kind of data.
-STANDARDS = {
+Kind: TypeAlias = Literal["digits", "small", "photographs"]  # of data
+STANDARDS: dict[str, Standard] = {
     "digits": Standard(flip=False),
     "small": Standard(),
     "photographs": Standard(evaluation_edge=256),
@@ -123,6 +126,22 @@ class Augmentation:
     def for_evaluation(cls, recipe: Mapping) -> "Augmentation":
         """The part of a recipe, as config.json holds it, that evaluation images depend on."""
         return cls(interpolation=recipe.get("interpolation"), evaluation_edge=recipe.get("evaluation_edge"))
+
+    def effective(self, kind: str) -> Self:
+        """The same augmentation with the standard of a kind of data in place of None.
+
+        `crop_area` and `crop_aspect` stay None where no random crop is resized; None in the other keys means
+        that nothing is done.
+
+        Args:
+            kind: of the data; a key of `STANDARDS`.
+        """
+        standard = STANDARDS[kind]
+        keys = ["interpolation", "evaluation_edge", "flip"]
+        if kind == "photographs" or self.crop_area or self.crop_aspect:
+            keys += ["crop_area", "crop_aspect"]
+        unset = {key: getattr(standard, key) for key in keys if getattr(self, key) is None}
+        return dataclasses.replace(self, **unset)
 
     @property
     def policy(self) -> RandAugment | None:

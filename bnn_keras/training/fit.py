@@ -101,6 +101,7 @@ def train(
     convert_value("log_seconds", Number(0), log_seconds)
     if data_service is not None:
         service.check(data_service)
+        service.check_images(dataset)
     for key in settings or {}:
         if key not in (known := [field.name for field in dataclasses.fields(RunConfig)]):
             raise one_of("setting of a run", key, known)
@@ -113,7 +114,7 @@ def train(
             "image_size": dataset.image_size,
             "classes": len(dataset.class_names),
             "normalization": dataset.normalization,
-            "recipe": recipe,
+            "recipe": recipe.effective(dataset.kind),
             "seed": seed,
             "weights": None if weights is None else os.fspath(weights),
             "checkpoint_steps": checkpoint_steps,
@@ -141,8 +142,9 @@ def train(
                 if weights is not None:
                     print(weights_files.load(network, weights, new_head=True))
                 run.begin()
-            while not run.done:
-                run.train_epoch(checkpoint_steps, extra_callbacks)
+            with dataset.decoding():
+                while not run.done:
+                    run.train_epoch(checkpoint_steps, extra_callbacks)
             return run.finish()
 
 

@@ -58,6 +58,17 @@ def test_the_newest_run_is_converted_into_its_folder(run_folder, monkeypatch, ca
     assert manifest["sha256"] == hashlib.sha256(flatbuffer).hexdigest()
     assert manifest["source_sha256"] == hashlib.sha256((run_folder / "best.keras").read_bytes()).hexdigest()
     assert manifest["input"]["shape"] == [1, 32, 32, 3] and manifest["input"]["value_range"] == [0, 255]
+    assert manifest["input"]["preprocessing"] == {
+        "exif_orientation": "applied",
+        "pixels": "RGB",
+        "shorter_side": 32,
+        "longer_side": "in proportion, rounded down",
+        "interpolation": "bilinear",
+        "antialias": False,
+        "rounding": "none",
+        "crop": "centre",
+        "crop_size": 32,
+    }
     assert manifest["input"]["kind"] == "digits" and manifest["output"]["values"] == "logits"
     assert manifest["class_names"] == [str(i) for i in range(10)]
     assert manifest["verified"]["images"] == 12 and manifest["verified"]["images_of"] == "digits"

@@ -3,13 +3,17 @@
 import dataclasses
 import json
 import re
+import runpy
 import shutil
+from pathlib import Path
 
 import larq_compute_engine as lce
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from sklearn import metrics
+from sklearn.datasets import load_sample_images
 
 from bnn_keras import cli, data, training
 from bnn_keras.cli import evaluate
@@ -211,6 +215,81 @@ def test_other_networks_are_not_compared(run, tmp_path, capsys):
     (tmp_path / "best.json").write_text(json.dumps(manifest))
     assert cli.run(["evaluate", str(run), f"--compare={tmp_path}/best.tflite"]) == 2
     assert re.search("has the class '9' where .*best.tflite has 'nine': valid", capsys.readouterr().err)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Held-out digits of the classes 3 and 7, in a folder with parts."""
+    images, labels = next(data.open("digits").test(100).as_numpy_iterator())
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        if label in (3, 7):
+            file = tmp_path / "pictures" / ("val" if i % 3 else "test") / str(label) / f"{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(tf.io.encode_png(tf.cast(tf.round(image), tf.uint8)).numpy())
+    return tmp_path / "pictures"
+
+
+def test_all_images_of_a_folder_are_measured_by_the_names_of_their_classes(run, pictures, tmp_path, capsys):
+    files = sorted(pictures.rglob("*.png"))
+    network_ = trained.load(run)
+    images = np.stack([network_.read_image(file) for file in files])
+    answers = [answer[0][0] for answer in prediction.predict(network_, images)]
+    expected = np.mean([file.parent.name == answer for file, answer in zip(files, answers, strict=True)])
+    for name in ("", "best.tflite"):
+        assert cli.run(["evaluate", str(run / name), f"--dataset=folder:{pictures}"]) == 0
+        printed = capsys.readouterr().out
+        assert f"on {len(files)} images of folder:{pictures}" in printed
+        assert f"top-1 {100 * expected:.2f} %" in printed
+    tests = len(list(pictures.glob("test/*/*")))
+    assert cli.run(["evaluate", str(run), f"--dataset=folder:{pictures}", "--split=test"]) == 0
+    assert f"on {tests} test images of" in capsys.readouterr().out
+    (pictures / "val" / "3").rename(pictures / "val" / "three")
+    assert cli.run(["evaluate", str(run), f"--dataset=folder:{pictures}"]) == 2
+    assert "has the class 'three', which the network does not know; it knows 0, 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("--split=half", "--split=half: it must be one of train, val, test, all"),
+        ("--split=all", "Only of folder:PATH can a part be chosen. Received: all of digits"),
+    ],
+)
+def test_splits_that_there_are_not(flag, sentence, run, capsys):
+    assert cli.run(["evaluate", str(run), flag]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_own_folder_is_measured_on_what_was_held_out(run, pictures):
+    own = pictures / "val"
+    network_ = trained.load(run)
+    on_folder = dataclasses.replace(network_.trained_on, dataset=f"folder:{own}")
+    network_ = dataclasses.replace(network_, trained_on=on_folder)
+    everything = len(list(own.rglob("*.png")))
+    held_out = network_.dataset()
+    assert held_out.tested == "held-out images" and 0 < held_out.num_test < everything / 2
+    assert network_.dataset(f"folder:{own}/../val").num_test == held_out.num_test
+    assert network_.dataset(part="all").num_test == everything
+
+
+def test_plain_python_prepares_images_for_the_same_classes(run, tmp_path):
+    """What the manifest's steps and examples/phone_input.py are for."""
+    network_ = trained.load(run)
+    prepare = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "phone_input.py"))["prepare"]
+    manifest = {
+        "input": {"preprocessing": dataclasses.asdict(network_.preprocessing), "orientation": "upright"}
+    }
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for i, photograph in enumerate(map(Image.fromarray, load_sample_images().images * 6)):
+        image = photograph.crop((30 * i, 20 * i, 30 * i + 40 + 17 * i, 20 * i + 150))
+        file = tmp_path / f"{i}.{('jpg', 'png', 'webp')[i % 3]}"
+        image.convert("L" if i % 4 == 3 else "RGB").save(file, exif=turned)
+        ((expected, second, *_),) = prediction.predict(network_, network_.read_image(file)[None])
+        ((answer, *_),) = prediction.predict(network_, prepare(file, manifest))
+        # Two decoders of JPEG round differently, which decides where two classes are about as likely.
+        close_call = file.suffix == ".jpg" and expected[1] < second[1] + 0.2
+        assert close_call or answer[0] == expected[0], file
 
 
 def test_weights_flag_takes_the_last(run, capsys):

@@ -11,6 +11,7 @@ from bnn_keras.data.augment import crops, jitter, mixing, operations
 from bnn_keras.data.augment.transforms import evaluation_transform, training_transform
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import STANDARDS, Augmentation
+from bnn_keras.settings.preprocessing import Preprocessing
 
 POLICY = "rand-m7-mstd0.5-inc1-n2-p0.5"
 EVERYTHING = Augmentation(
@@ -136,7 +137,7 @@ def test_flipping_can_be_turned_off_and_on(kind):
 def test_evaluation_resizes_to_its_own_edge(interpolation, edge):
     photograph = Image.fromarray(FLOWER).resize((300, 330))  # shrunk by little: bilinear needs no smoothing
     settings = Augmentation(interpolation=interpolation, evaluation_edge=edge)
-    got = evaluation_transform(settings, "photographs", 224)(png(photograph)).numpy()
+    got = evaluation_transform(Preprocessing.of(settings, "photographs", 224))(png(photograph)).numpy()
     short = edge or 256
     long = short * 330 // 300
     method = Image.Resampling.BICUBIC if interpolation == "bicubic" else Image.Resampling.BILINEAR
@@ -145,15 +146,19 @@ def test_evaluation_resizes_to_its_own_edge(interpolation, edge):
         photograph.resize((short, long), method).crop((left, top, left + 224, top + 224)), int
     )
     assert np.abs(got - expected).mean() < (0.5 if interpolation == "bicubic" else 1.5)
-    small = evaluation_transform(settings, "photographs", 56)(png(photograph)).numpy()
+    small = evaluation_transform(Preprocessing.of(settings, "photographs", 56))(png(photograph)).numpy()
     assert small.shape == (56, 56, 3)
 
 
 def test_small_images_and_digits_are_evaluated_whole_unless_an_edge_is_given():
     image = FLOWER[:32, :32]
     for kind in ("small", "digits"):
-        assert np.array_equal(evaluation_transform(Augmentation(), kind, 32)(png(image)), image)
-        resized = evaluation_transform(Augmentation(evaluation_edge=448), kind, 32)(png(image)).numpy()
+        assert np.array_equal(
+            evaluation_transform(Preprocessing.of(Augmentation(), kind, 32))(png(image)), image
+        )
+        resized = evaluation_transform(Preprocessing.of(Augmentation(evaluation_edge=448), kind, 32))(
+            png(image)
+        ).numpy()
         assert np.allclose(resized, crops.resize(tf.constant(image), 64, 64)[16:48, 16:48], atol=1e-3)
 
 
@@ -295,5 +300,7 @@ def test_read_image_follows_the_augmentation(tmp_path):
     Image.fromarray(FLOWER).save(tmp_path / "a.png")
     settings = Augmentation(interpolation="bicubic", evaluation_edge=235)
     got = data.read_image(tmp_path / "a.png", "photographs", 56, settings)
-    assert np.array_equal(got, evaluation_transform(settings, "photographs", 56)(png(FLOWER)))
+    assert np.array_equal(
+        got, evaluation_transform(Preprocessing.of(settings, "photographs", 56))(png(FLOWER))
+    )
     assert not np.allclose(got, data.read_image(tmp_path / "a.png", "photographs", 56))

@@ -110,13 +110,13 @@ def test_broken_images_are_named_counted_and_skipped(tmp_path, capfd):
 
 def test_files_of_other_types_are_counted(tmp_path, capfd):
     fill(tmp_path, cat=3, dog=3)
-    (tmp_path / "cat" / "a.webp").write_bytes(b"")
-    (tmp_path / "dog" / "b.webp").write_bytes(b"")
+    (tmp_path / "cat" / "a.svg").write_bytes(b"")
+    (tmp_path / "dog" / "b.svg").write_bytes(b"")
     (tmp_path / "dog" / ".DS_Store").write_bytes(b"")
     (tmp_path / ".hidden").mkdir()
     assert opened(tmp_path).num_train == 4
     line = next(line for line in capfd.readouterr().err.splitlines() if "left out" in line)
-    assert line.endswith("2 .webp") and "DS_Store" not in line
+    assert line.endswith("2 .svg") and "DS_Store" not in line
 
 
 def test_missing_folder(tmp_path):

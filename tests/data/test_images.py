@@ -13,6 +13,7 @@ from bnn_keras.data.augment.transforms import evaluation_transform, training_tra
 from bnn_keras.data.sources import images
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import STANDARDS, Augmentation
+from bnn_keras.settings.preprocessing import Preprocessing
 
 STANDARD = Augmentation()
 CROPS = STANDARDS["photographs"].crop_area, STANDARDS["photographs"].crop_aspect
@@ -156,7 +157,9 @@ def bilinear(image, height, width):
 @pytest.mark.parametrize("edges", [(90, 120), (120, 90), (64, 64), (30, 47)])
 def test_evaluation_is_the_centre_of_the_resized_photograph(edges):
     image = np.random.default_rng(0).integers(0, 256, (*edges, 3), np.uint8)
-    got = evaluation_transform(STANDARD, "photographs", 56)(tf.constant(encoded(array=image))).numpy()
+    got = evaluation_transform(Preprocessing.of(STANDARD, "photographs", 56))(
+        tf.constant(encoded(array=image))
+    ).numpy()
     short = min(edges)  # becomes 56 * 256 / 224 = 64
     height, width = (edge * 64 // short for edge in edges)
     top, left = (height - 56) // 2, (width - 56) // 2
@@ -165,7 +168,7 @@ def test_evaluation_is_the_centre_of_the_resized_photograph(edges):
 
 
 def test_evaluation_is_near_what_pil_makes_of_a_smooth_photograph():
-    got = evaluation_transform(STANDARD, "photographs", 224)(tf.constant(encoded())).numpy()
+    got = evaluation_transform(Preprocessing.of(STANDARD, "photographs", 224))(tf.constant(encoded())).numpy()
     resized = Image.fromarray(SMOOTH).resize((341, 256), Image.Resampling.BILINEAR)
     expected = np.array(resized.crop((58, 16, 58 + 224, 16 + 224))).astype(float)
     assert np.abs(got - expected).max() < 1.5
@@ -175,8 +178,12 @@ def test_evaluation_is_near_what_pil_makes_of_a_smooth_photograph():
 def test_small_images_are_evaluated_as_they_are(kind):
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     contents = tf.constant(encoded(array=image))
-    assert np.array_equal(evaluation_transform(STANDARD, kind, 32)(contents), image)
-    assert np.allclose(evaluation_transform(STANDARD, kind, 48)(contents), bilinear(image, 48, 48), atol=1e-2)
+    assert np.array_equal(evaluation_transform(Preprocessing.of(STANDARD, kind, 32))(contents), image)
+    assert np.allclose(
+        evaluation_transform(Preprocessing.of(STANDARD, kind, 48))(contents),
+        bilinear(image, 48, 48),
+        atol=1e-2,
+    )
 
 
 def test_small_images_are_shifted_over_the_mean_colour():
@@ -210,7 +217,8 @@ def test_read_image_is_what_evaluation_sees(tmp_path):
     got = data.read_image(path, "photographs", 56)
     assert isinstance(got, np.ndarray) and got.dtype == np.float32
     assert np.array_equal(
-        got, evaluation_transform(STANDARD, "photographs", 56)(tf.constant(path.read_bytes()))
+        got,
+        evaluation_transform(Preprocessing.of(STANDARD, "photographs", 56))(tf.constant(path.read_bytes())),
     )
 
 

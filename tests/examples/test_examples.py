@@ -1,13 +1,17 @@
 """The scripts in examples/, with small settings: they end with a file that computes what it should."""
 
+import dataclasses
+import json
 import runpy
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bnn_keras import deploy
+from bnn_keras.settings.preprocessing import Preprocessing
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RUNS = {
@@ -23,7 +27,20 @@ RUNS = {
 
 
 def test_every_example_is_here():
-    assert {file.stem for file in EXAMPLES.glob("*.py")} == set(RUNS)
+    assert {file.stem for file in EXAMPLES.glob("*.py")} == {*RUNS, "phone_input"}
+
+
+def test_phone_input_writes_what_the_file_takes(tmp_path, monkeypatch, capsys):
+    """That it is what `bnn predict` computes with, tests/data/test_photographs.py shows."""
+    steps = Preprocessing(shorter_side=36, crop_size=32, interpolation="bicubic", antialias=True)
+    manifest = {"input": {"preprocessing": dataclasses.asdict(steps), "orientation": "upright"}}
+    (tmp_path / "a.json").write_text(json.dumps(manifest))
+    Image.new("RGB", (50, 40), (10, 20, 30)).save(tmp_path / "a.png")
+    monkeypatch.setattr(sys, "argv", ["", *(str(tmp_path / name) for name in ("a.json", "a.png"))])
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / "phone_input.py"), run_name="__main__")
+    assert capsys.readouterr().out == "wrote input.npy: float32, [1, 32, 32, 3]\n"
+    np.testing.assert_allclose(np.load("input.npy"), np.broadcast_to((10, 20, 30), (1, 32, 32, 3)), atol=1e-3)
 
 
 @pytest.mark.parametrize("name", RUNS)

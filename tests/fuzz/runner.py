@@ -99,6 +99,8 @@ class Runner:
                 importlib.import_module(name)
         ctypes.CDLL(None).prctl(CHILD_SUBREAPER, 1)
         os.environ.update(HOME=str(self.root / "home"), TMPDIR=str(self.root / "tmp"))
+        # One case may find what another has kept of the folder with the same name, as a user does.
+        os.environ["BNN_KERAS_CACHE"] = str(self.root / "cache")
         sys.dont_write_bytecode = True
         self.modules, self.libraries = set(sys.modules), _libraries()
         self._prepare()

@@ -39,6 +39,7 @@ OTHER = {
     "image_size": 64,
     "classes": 20,
     "seed": 4,
+    "kind": "digits",
 }
 
 
@@ -54,6 +55,20 @@ def test_an_older_file_lacks_newer_keys(tmp_path):
     del written["views"], written["sync_batch_norm"], written["recipe"]["repeats"]
     (tmp_path / "config.json").write_text(json.dumps({**written, "of_another_version": 1}))
     assert not list(RunConfig.read(tmp_path / "config.json").differences(CONFIG))
+
+
+def test_the_effective_augmentation_is_that_which_was_asked_for():
+    """Earlier versions wrote null for the standard of the data."""
+    for kind in ("digits", "small", "photographs"):
+        asked = dataclasses.replace(CONFIG, kind=kind, recipe=CONFIG.recipe.replace(crop_area=None))
+        effective = dataclasses.replace(asked, recipe=asked.recipe.effective(kind))
+        assert not list(asked.differences(effective)) and asked.preprocessing == effective.preprocessing
+        standard = effective.recipe
+        assert (standard.interpolation, standard.flip) == ("bilinear", kind != "digits")
+        assert standard.evaluation_edge == (256 if kind == "photographs" else 224)
+        assert standard.crop_area == ((0.08, 1.0) if kind == "photographs" else None)
+        other = dataclasses.replace(asked, recipe=asked.recipe.replace(evaluation_edge=300))
+        assert [name for name, _, _ in other.differences(effective)] == ["evaluation_edge"]
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(RunConfig)])

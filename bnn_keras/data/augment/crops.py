@@ -13,7 +13,7 @@ PADDING = 4  # pixels on each side of a small image
 
 
 def random_resized_crop(
-    contents: tf.Tensor,
+    contents: images.Contents,
     seed: tf.Tensor,
     size: int,
     area: Sequence[float],

@@ -13,27 +13,20 @@ import tensorflow as tf
 from bnn_keras.data.augment import crops, jitter, operations
 from bnn_keras.data.augment.rand_augment import rand_augment
 from bnn_keras.data.sources import images
-from bnn_keras.settings.augmentation import PHOTOGRAPH_EDGE, STANDARDS, Augmentation
+from bnn_keras.settings.augmentation import STANDARDS, Augmentation
+from bnn_keras.settings.preprocessing import Preprocessing
 
-Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of an image, by a seed
+Change = Callable[[images.Contents, tf.Tensor], tf.Tensor]  # of an image, by a seed
 
 
-def evaluation_transform(
-    augmentation: Augmentation, kind: str, size: int
-) -> Callable[[tf.Tensor], tf.Tensor]:
+def evaluation_transform(preprocessing: Preprocessing) -> Callable[[images.Contents], tf.Tensor]:
     """Make the function that prepares images for evaluation: it resizes them and cuts the centre out.
-
-    Args:
-        augmentation: which edge and which interpolation.
-        kind: of the data; a key of `STANDARDS`.
-        size: edge in pixels of the image that comes out.
 
     Returns:
         A function of the contents of a file (or pixels) that gives float32, [size, size, 3].
     """
-    standard = STANDARDS[kind]
-    shorter = round(size * (augmentation.evaluation_edge or standard.evaluation_edge) / PHOTOGRAPH_EDGE)
-    interpolation = augmentation.interpolation or standard.interpolation
+    shorter, size = preprocessing.shorter_side, preprocessing.crop_size
+    interpolation = preprocessing.interpolation
     return lambda contents: crops.centre(images.pixels(contents), shorter, size, interpolation)
 
 
@@ -57,7 +50,7 @@ def training_transform(
     """
     crop, changes = _crop(augmentation, kind, size, mean, all_jpeg), _changes(augmentation, mean)
 
-    def transform(contents: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def transform(contents: images.Contents, seed: tf.Tensor) -> tf.Tensor:
         image = crop(contents, seed)
         if changes:
             image = operations.to_bytes(image)
@@ -88,7 +81,7 @@ def _crop(augmentation: Augmentation, kind: str, size: int, mean: Sequence[float
             all_jpeg=all_jpeg,
         )
 
-    def whole(contents: tf.Tensor) -> tf.Tensor:
+    def whole(contents: images.Contents) -> tf.Tensor:
         return crops.centre(images.pixels(contents), size, size, interpolation)
 
     if kind == "small":

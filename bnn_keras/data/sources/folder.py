@@ -1,7 +1,5 @@
 """A folder of images, one subfolder for each class."""
 
-import collections
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -11,62 +9,38 @@ import tensorflow as tf
 from typing_extensions import override
 
 from bnn_keras import files
-from bnn_keras.data.sources import images, split
+from bnn_keras.data.sources import checking, images, split, tree
 from bnn_keras.data.sources.source import Source
-from bnn_keras.errors import UserError
+from bnn_keras.data.sources.tree import TRAIN, VAL, VALID, Tree
+from bnn_keras.errors import UserError, one_of
 from bnn_keras.nn import normalization
 
-TRAIN = "train"
-TEST = ("val", "validation", "test")
-VALID = "valid is one subfolder for each class, or the subfolders train and val that contain those"
+ALL = "all"
 
 
-class Folder(Source):
-    """A folder as a source. Every file is decoded once beforehand, so that no broken one stops a training.
-
-    The subfolders train and val (or validation, or test), if there are such, are the training and the
-    held-out examples. Otherwise a fifth of every class is held out, chosen by a hash of the file name,
-    so that the choice stays the same.
+class ImageFiles(Source):
+    """Image files in a tree of folders, as a source.
 
     Args:
-        path: of the folder.
-        train_examples: train on at most so many; None is all.
-        strict: refuse broken images instead of leaving them out.
-
-    Raises:
-        UserError: there is no such folder, it has less than two classes, a class has not enough
-            images, train_examples does not fit, or (strict) an image is broken.
+        files_of: the tree.
+        train, test: the files.
+        findings: what is known of each file.
     """
 
     kind = "photographs"
     edge = None
     normalization = normalization.DEFAULT
 
-    def __init__(self, path: str, train_examples: int | None = None, strict: bool = False) -> None:
-        root = Path(os.path.expanduser(path))
-        with files.reading(root):
-            if not root.is_dir():
-                raise UserError(f"There is no folder {path!r}: {VALID}.")
-            train_root, test_root = _roots(root)
-            self._folders = _classes(train_root)
-            notes: list[str] = []
-            train = _files(train_root, self._folders, notes)
-            test = [] if test_root is None else _files(test_root, self._folders, notes)
-        self.class_names = tuple(map(files.printable, self._folders))
-        train, test, self.all_jpeg = _without_broken(train, test, strict, notes)
-        labels = _labels(train, self._folders)
-        _check_classes(train_root, self.class_names, labels, least=2 if test_root is None else 1)
-        if test_root is None:
-            kept, held_out = split.hold_out(labels)
-            train, test = [train[i] for i in kept], [train[i] for i in held_out]
-            labels = labels[kept]
-        elif not test:
-            raise UserError(f"{test_root} has no images: {VALID}.")
-        chosen = split.in_proportion(labels, train_examples)
-        self._train, self._test = [train[i] for i in chosen], test
-        self.num_train, self.num_test = len(self._train), len(self._test)
-        for note in notes:
-            print(files.printable(note), file=sys.stderr)
+    def __init__(
+        self, files_of: Tree, train: list[Path], test: list[Path], findings: dict[Path, checking.Finding]
+    ) -> None:
+        self.class_names = files_of.class_names
+        self.num_train, self.num_test = len(train), len(test)
+        self._tree, self._train, self._test, self._findings = files_of, train, test, findings
+        known = [findings[file] for file in (*train, *test)]
+        self.all_jpeg = all(it.format == "jpeg" for it in known)
+        self.uses_pillow = any(it.by_pillow for it in known)
+        self._all_upright = all(it.orientation == 1 for it in known)
 
     @override
     def train(self, random: np.random.Generator) -> tf.data.Dataset:
@@ -77,93 +51,111 @@ class Folder(Source):
         return self._records(self._test)
 
     @override
-    def read(self, record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.io.read_file(record["path"]), record["label"]
+    def read(self, record: dict[str, tf.Tensor]) -> tuple[images.Contents, tf.Tensor]:
+        contents = images.read_file(record["path"], record.get("by_pillow"))
+        if "orientation" in record:
+            return images.Photograph(contents, record["orientation"]), record["label"]
+        return contents, record["label"]
+
+    @override
+    def broken(self) -> list[str]:
+        findings = checking.check(self._tree.root, [*self._train, *self._test], whole=True)
+        return [str(file) for file, finding in findings.items() if finding.broken]
 
     def _records(self, chosen: list[Path]) -> tf.data.Dataset:
-        labels = _labels(chosen, self._folders)
-        return tf.data.Dataset.from_tensor_slices({"path": _paths(chosen), "label": labels})
+        known = [self._findings[file] for file in chosen]
+        # Names of files are bytes for TensorFlow.
+        records = {"path": [os.fsencode(file) for file in chosen], "label": self._tree.labels(chosen)}
+        if self.uses_pillow:
+            records["by_pillow"] = [finding.by_pillow for finding in known]
+        if not self._all_upright:
+            records["orientation"] = np.array([finding.orientation for finding in known], np.int64)
+        return tf.data.Dataset.from_tensor_slices(records)
 
 
-def _roots(root: Path) -> tuple[Path, Path | None]:
-    """The folders of the training and of the held-out images; None if the user has not split them."""
-    test = next((root / name for name in TEST if (root / name).is_dir()), None)
-    if test is None or not (root / TRAIN).is_dir():
-        return root, None
-    return root / TRAIN, test
+class Folder(ImageFiles):
+    """A folder to train on.
+
+    The subfolders train and val (or validation; or test, if there is none of these) are the training and the
+    held-out examples. Otherwise a fifth of every class is held out, chosen by a hash of the file name,
+    so that the choice stays the same.
+
+    Files that cannot be decoded are left out; see `checking` for how they are found.
+
+    Args:
+        path: of the folder.
+        train_examples: train on at most so many; None is all.
+        strict: decode every file beforehand, and refuse broken images.
+
+    Raises:
+        UserError: there is no such folder, it has less than two classes, a class has not enough
+            images, train_examples does not fit, or (strict) an image is broken.
+    """
+
+    def __init__(self, path: str, train_examples: int | None = None, strict: bool = False) -> None:
+        found = Tree.read(path).for_training()
+        notes: list[str] = []
+        train, test, findings = _training_parts(found, strict, notes)
+        chosen = split.in_proportion(found.labels(train), train_examples)
+        super().__init__(found, [train[i] for i in chosen], test, findings)
+        _print(notes)
 
 
-def _visible(root: Path) -> list[Path]:
-    return [path for path in root.iterdir() if not path.name.startswith(".")]
+class MeasuredFolder(ImageFiles):
+    """A folder to measure a network on: all of its images, or one part of them, in mixed order.
+
+    Args:
+        path: of the folder.
+        part: "all", "train", "val" or "test". Of a folder without such subfolders, "val" is what a training
+            holds out.
+
+    Raises:
+        UserError: as `Folder` does, or the folder has no such part.
+    """
+
+    def __init__(self, path: str, part: str = ALL) -> None:
+        found = Tree.read(path)
+        notes: list[str] = []
+        if found.parts or part == ALL:
+            test = _given_part(found, part, notes)
+            findings = tree.without_broken(found, test, False, notes)
+            test = [file for file in test if file in findings]
+        else:
+            train, held_out, findings = _training_parts(found.for_training(), False, notes)
+            test = {TRAIN: train, VAL: held_out}.get(part, [])
+        if not test:
+            raise UserError(f"{found.root} has no {'' if part == ALL else part + ' '}images: {VALID}.")
+        # So the first N of them have all classes, too.
+        order = split.mixed(found.labels(test))
+        super().__init__(found, [], [test[i] for i in order], findings)
+        _print(notes)
 
 
-def _classes(root: Path) -> tuple[str, ...]:
-    names = sorted(path.name for path in _visible(root) if path.is_dir())
-    if len(names) < 2:
-        raise UserError(
-            f"{root} has {len(names)} subfolder(s), but a classification needs two classes: {VALID}."
-        )
-    return tuple(names)
+def _given_part(found: Tree, part: str, notes: list[str]) -> list[Path]:
+    """The files of a part that the user made, or of all parts."""
+    if part not in (ALL, *found.parts):
+        raise one_of(f"part of {found.root}", part, [*found.parts, ALL])
+    folders = list(found.parts.values()) or [found.root]
+    chosen = folders if part == ALL else [found.parts[part]]
+    return [file for folder in chosen for file in found.files(folder, notes)]
 
 
-def _files(root: Path, folders: tuple[str, ...], notes: list[str]) -> list[Path]:
-    """The image files of every class, each class in the order of the hashes; a note says what is left out."""
-    unknown = sorted({path.name for path in _visible(root) if path.is_dir()} - set(folders))
-    if unknown:
-        raise UserError(f"{root} has a class without training images: {unknown[0]!r}.")
-    chosen: list[Path] = []
-    others: collections.Counter[str] = collections.Counter()
-    for folder in filter(Path.is_dir, (root / name for name in folders)):
-        found = [path for path in _visible(folder) if path.is_file()]
-        chosen += sorted((path for path in found if path.suffix.lower() in images.SUFFIXES), key=_hash)
-        others.update(path.suffix for path in found if path.suffix.lower() not in images.SUFFIXES)
-    if others:
-        kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in sorted(others.items()))
-        notes.append(f"{root}: left out files that are no {', '.join(images.SUFFIXES)}: {kinds}")
-    return chosen
-
-
-def _hash(file: Path) -> tuple[bytes, str]:
-    return hashlib.sha256(os.fsencode(file.name)).digest(), file.name
-
-
-def _paths(chosen: list[Path]) -> list[bytes]:
-    """As TensorFlow takes them: names of files are bytes."""
-    return [os.fsencode(file) for file in chosen]
-
-
-def _labels(chosen: list[Path], folders: tuple[str, ...]) -> np.ndarray:
-    number = {name: label for label, name in enumerate(folders)}
-    return np.array([number[file.parent.name] for file in chosen], np.int64)
-
-
-def _without_broken(
-    train: list[Path], test: list[Path], strict: bool, notes: list[str]
-) -> tuple[list[Path], list[Path], bool]:
-    """The files that can be decoded, and whether all of them are JPEGs."""
-    is_jpeg = _decodable([*train, *test])
-    broken = [file for file in (*train, *test) if file not in is_jpeg]
-    if broken:
-        message = f"{len(broken)} of {len(train) + len(test)} images: {', '.join(map(str, broken))}"
-        if strict:
-            raise UserError(f"Cannot decode {message}; without strict they are left out.")
-        notes.append(f"skipped {message}")
-    train, test = ([file for file in part if file in is_jpeg] for part in (train, test))
-    return train, test, all(is_jpeg.values())
-
-
-def _decodable(found: list[Path]) -> dict[Path, bool]:
-    """Decode every file; for those that can be decoded, whether it is a JPEG."""
-    if not found:
-        return {}
-
-    def check(index: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        contents = tf.io.read_file(path)
-        return index, tf.io.is_jpeg(contents), tf.shape(images.decode(contents))
-
-    paths = tf.data.Dataset.from_tensor_slices(_paths(found))
-    checked = paths.enumerate().map(check, num_parallel_calls=images.PARALLEL_CALLS).ignore_errors()
-    return {found[int(index)]: bool(is_jpeg) for index, is_jpeg, _ in checked}
+def _training_parts(
+    found: Tree, strict: bool, notes: list[str]
+) -> tuple[list[Path], list[Path], dict[Path, checking.Finding]]:
+    """The training and the held-out files, and what is known of them."""
+    train = found.files(found.train, notes)
+    test = found.files(found.held_out, notes) if found.held_out else []
+    findings = tree.without_broken(found, [*train, *test], strict, notes)
+    train, test = ([file for file in part if file in findings] for part in (train, test))
+    labels = found.labels(train)
+    _check_classes(found.train, found.class_names, labels, least=1 if found.held_out else 2)
+    if found.held_out is None:
+        kept, held_out = split.hold_out(labels)
+        return [train[i] for i in kept], [train[i] for i in held_out], findings
+    if not test:
+        raise UserError(f"{found.held_out} has no images: {VALID}.")
+    return train, test, findings
 
 
 def _check_classes(root: Path, class_names: tuple[str, ...], labels: np.ndarray, least: int) -> None:
@@ -175,3 +167,8 @@ def _check_classes(root: Path, class_names: tuple[str, ...], labels: np.ndarray,
                 f"Class {name!r} in {root} has {count} usable image(s) ({', '.join(images.SUFFIXES)}), "
                 f"but needs at least {least}: {why}."
             )
+
+
+def _print(notes: list[str]) -> None:
+    for note in notes:
+        print(files.printable(note), file=sys.stderr)

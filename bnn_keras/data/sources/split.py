@@ -33,11 +33,16 @@ def in_proportion(labels: np.ndarray, count: int | None) -> np.ndarray:
     Raises:
         UserError: see `check_count`.
     """
+    return np.sort(mixed(labels)[: check_count(count, len(labels))])
+
+
+def mixed(labels: np.ndarray) -> np.ndarray:
+    """An order of examples in which the first N have the classes in proportion, for every N."""
     rank = np.empty(len(labels))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(np.argsort(rank, kind="stable")[: check_count(count, len(labels))])
+    return np.argsort(rank, kind="stable")
 
 
 def check_count(train_examples: int | None, available: int) -> int:

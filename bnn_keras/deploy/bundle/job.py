@@ -13,7 +13,9 @@ from bnn_keras import accounting, data, deploy, files, runs, status
 from bnn_keras.deploy.conversion import orientation as orientations
 from bnn_keras.errors import UserError
 from bnn_keras.runs.trained import TrainedNetwork
+from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
+from bnn_keras.settings.preprocessing import Preprocessing
 
 SAMPLES = "samples"  # scikit-learn's two photographs, cut into pieces: for models without a data set
 SAMPLE_IMAGES = 16
@@ -38,6 +40,15 @@ class Source:
     class_names: list[str]
     output: Path
     orientation: str = UPRIGHT
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How an image becomes the input; None if the model does not take square images in RGB."""
+        height, width, channels = self.model.input_shape[1:]
+        if height != width or channels != 3:
+            return None
+        evaluated = Augmentation.for_evaluation(self.config.get("recipe", {}))
+        return Preprocessing.of(evaluated, self.config.get("kind") or "photographs", height)
 
     def turned(self) -> "Source":
         """The source for a file that takes its images upside down.
@@ -100,13 +111,27 @@ def images(source: Source, dataset: str | None, data_dir: str | None, limit: int
         raise UserError(
             f"{dataset} has square images; the model takes {height} x {width}: use --dataset={SAMPLES}."
         )
-    evaluated = data.Augmentation.for_evaluation(source.config.get("recipe", {}))
+    own = data.same(dataset, source.config.get("dataset"))
+    part = "all" if dataset.startswith(data.FOLDER) and not own else None
     data_dir = data_dir or source.config.get("data_dir")
-    found = data.open(dataset, data_dir, height, augmentation=evaluated)
-    batches = [(images.numpy(), labels.numpy()) for images, labels in found.test(32, limit=limit)]
+    evaluated = Augmentation.for_evaluation(source.config.get("recipe", {}))
+    found = data.open(dataset, data_dir, height, augmentation=evaluated, part=part)
+    if "kind" in source.config:
+        found = dataclasses.replace(found, preprocessing=source.preprocessing)
+    with found.decoding():
+        batches = [(images.numpy(), labels.numpy()) for images, labels in found.test(32, limit=limit)]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    known = len(found.class_names) == source.model.output_shape[-1]
-    return Compared(images, labels if known else None, dataset)
+    return Compared(images, _numbered(labels, found.class_names, source), dataset)
+
+
+def _numbered(labels: np.ndarray, class_names: tuple[str, ...], source: Source) -> np.ndarray | None:
+    """The labels as the model's outputs, by the names of the classes if they are known; or None."""
+    names = source.class_names
+    if not names:
+        return labels if len(class_names) == source.model.output_shape[-1] else None
+    if not set(class_names) <= set(names):
+        return None
+    return np.array([names.index(name) for name in class_names])[labels]
 
 
 def samples(height: int, width: int, number: int = SAMPLE_IMAGES) -> np.ndarray:
@@ -148,7 +173,7 @@ def write(source: Source, compared: Compared, output: str | None) -> Path:
 
 
 def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Report, dataset: str) -> dict:
-    model, config = source.model, source.config
+    model, config, preprocessing = source.model, source.config, source.preprocessing
     counts = accounting.profile(model)
     return {
         "file": path.name,
@@ -166,9 +191,7 @@ def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Repo
             "orientation": source.orientation,
             "dataset": config.get("dataset"),
             "kind": config.get("kind"),
-            "recipe": {
-                key: config.get("recipe", {}).get(key) for key in ("interpolation", "evaluation_edge")
-            },
+            "preprocessing": preprocessing and dataclasses.asdict(preprocessing),
         },
         "output": {
             "name": "output",
