@@ -9,6 +9,7 @@ from bnn_keras.nn import memory
 from bnn_keras.runs.trained import TrainedNetwork
 
 TOP = 5
+TOP5_CLASSES = 10  # with fewer classes, top-5 accuracy says little
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Evaluation:
     """What a network reaches on held-out images.
 
     Args:
-        top1, top5: accuracies, as shares of the images; top5 is None for five classes or fewer.
+        top1, top5: accuracies, as shares of the images; top5 is None for fewer than ten classes.
         confusion: number of images by class, int64 [true, predicted].
     """
 
@@ -68,7 +69,7 @@ def evaluate(
     total = confusion.sum()
     return Evaluation(
         top1=float(np.trace(confusion) / total),
-        top5=float(among_top / total) if network.classes > TOP else None,
+        top5=float(among_top / total) if network.classes >= TOP5_CLASSES else None,
         confusion=confusion,
     )
 
