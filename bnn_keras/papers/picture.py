@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import textalloc
 from matplotlib.axes import Axes
@@ -18,7 +18,10 @@ from bnn_keras.papers import comparison
 AXES = {"ops": "operations, 10⁸ (FLOPs + BOPs / 64)", "size_mib": "size, MiB"}
 
 PANEL = (11, 9)  # inches
-STYLES = {True: {"color": "tab:blue"}, False: {"color": "white", "edgecolor": "grey"}}
+STYLES: dict[bool, dict[str, Any]] = {
+    True: {"color": "tab:blue"},
+    False: {"color": "white", "edgecolor": "grey"},
+}
 NAMES = {True: "counted here", False: "as published"}
 
 
@@ -102,7 +105,7 @@ def plot(tables: Sequence[comparison.Table]) -> Figure:
 def _draw_points(axes: Axes, points: Collection[Point], label: str) -> None:
     for ours in sorted({point.ours for point in points}, reverse=True):
         chosen = [(point.x, point.top1) for point in points if point.ours == ours]
-        axes.scatter(*zip(*chosen, strict=True), s=30, zorder=3, label=NAMES[ours], **STYLES[ours])
+        axes.scatter(*zip(*chosen, strict=True), zorder=3, label=NAMES[ours], **STYLES[ours])
     axes.set(xlabel=label, ylabel="published top-1 on ImageNet, %", xscale="log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -123,11 +126,8 @@ def _write_labels(axes: Axes, points: dict[str, Point]) -> None:
         x_scatter=x,
         y_scatter=y,
         textsize=7,
-        margin=0.004,
-        min_distance=0.008,
         max_distance=0.5,
         nbr_candidates=1500,
         linecolor="grey",
         linewidth=0.5,
-        avoid_crossing_label_lines=True,
     )

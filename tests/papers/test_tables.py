@@ -253,7 +253,8 @@ def test_the_picture_has_no_empty_axes(printed):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(tables, "count", lambda *_, dense=False: counted("resnete18", "grouped"))
+    profile = counted("resnete18", "grouped")
+    monkeypatch.setattr(tables, "count", lambda *_, dense=False: profile)
 
 
 def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_path):
