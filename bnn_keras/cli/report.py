@@ -33,14 +33,14 @@ FLAGS = [
 
 def run(values: FlagValues, positional: list[str]) -> None:
     """Draw and write."""
-    from bnn_keras.report.settings import seed_folders
-    from bnn_keras.runs import RunFolder
-
     what, *paths = positional or [""]
     if what not in (PAGE, FLIPS):
         raise one_of("report", what, (PAGE, FLIPS))
     if not paths:
         raise UserError(f"Give a run folder after {what!r}. Received: none.")
+    from bnn_keras.report.settings import seed_folders
+    from bnn_keras.runs import RunFolder
+
     runs = [Path(path) for path in paths]
     if what == FLIPS:
         print(_compare_flips([RunFolder(path) for path in runs], values.output))
