@@ -1,23 +1,28 @@
 """Published accuracy against operations and against size, as points."""
 
 import io
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
+import textalloc
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
 
 # Not pyplot, which would ask for a screen and keep every figure.
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from bnn_keras.errors import UserError
 from bnn_keras.papers import comparison
 
 AXES = {"ops": "operations, 10⁸ (FLOPs + BOPs / 64)", "size_mib": "size, MiB"}
 
-# Places for a label beside its point: offsets in typographic points, and the alignment. The first free one is
-# taken.
-PLACES = [(dx, dy, side) for dy in (3, -8, 12, -17, 21, -26, 30) for dx, side in ((5, "left"), (-5, "right"))]
+PANEL = (11, 9)  # inches
+STYLES: dict[bool, dict[str, Any]] = {
+    True: {"color": "tab:blue"},
+    False: {"color": "white", "edgecolor": "grey"},
+}
+NAMES = {True: "counted here", False: "as published"}
 
 
 class Point(NamedTuple):
@@ -63,37 +68,66 @@ def _label(line: comparison.Line) -> str:
 
 
 def draw(tables: Sequence[comparison.Table]) -> bytes:
-    """Draw a PNG with one panel for each of `AXES`."""
-    figure = Figure(figsize=(18, 10), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    panels = list(zip(figure.subplots(1, len(AXES)), AXES.items(), strict=True))
-    for axes, (metric, label) in panels:
-        found = find_points(tables, metric).values()
-        for ours, style in ((True, dict(color="tab:blue")), (False, dict(color="white", edgecolor="grey"))):
-            chosen = [(point.x, point.top1) for point in found if point.ours == ours]
-            if chosen:
-                name = "counted here" if ours else "as published"
-                axes.scatter(*zip(*chosen, strict=True), s=30, zorder=2, label=name, **style)
-        axes.set(xlabel=label, ylabel="published top-1 on ImageNet, %", xscale="log")
-        axes.margins(x=0.12)
-        axes.grid(alpha=0.3)
-        axes.legend(loc="lower right")
-    # Where a label fits is known only after the layout.
-    canvas.draw()
-    for axes, (metric, _) in panels:
-        _write_labels(axes, find_points(tables, metric), canvas.get_renderer())
+    """Draw `plot` as a PNG file."""
     file = io.BytesIO()
-    canvas.print_png(file)
+    FigureCanvasAgg(plot(tables)).print_png(file)
     return file.getvalue()
 
 
-def _write_labels(axes: Axes, found: dict[str, Point], renderer: RendererBase) -> None:
-    taken: list = []
-    for name, (x, y, _) in sorted(found.items(), key=lambda item: -item[1][1]):
-        for dx, dy, side in PLACES:
-            text = axes.annotate(name, (x, y), (dx, dy), textcoords="offset points", fontsize=7, ha=side)
-            box = text.get_window_extent(renderer)
-            if not any(box.overlaps(other) for other in taken) or (dx, dy, side) == PLACES[-1]:
-                taken.append(box)
-                break
-            text.remove()
+def plot(tables: Sequence[comparison.Table]) -> Figure:
+    """A panel for each of `AXES` that the tables have points for, one below another.
+
+    Args:
+        tables: as `comparison.compare` gives them.
+
+    Raises:
+        UserError: the tables have no points.
+    """
+    found = {metric: points for metric in AXES if (points := find_points(tables, metric))}
+    if not found:
+        names = ", ".join(repr(table.name) for table in tables)
+        raise UserError(
+            f"A picture shows accuracy on ImageNet against operations or size, which none of the chosen "
+            f"tables has. Received: {names}."
+        )
+    figure = Figure(figsize=(PANEL[0], PANEL[1] * len(found)), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    panels = figure.subplots(len(found), squeeze=False)[:, 0]
+    for axes, (metric, points) in zip(panels, found.items(), strict=True):
+        _draw_points(axes, points.values(), AXES[metric])
+    # Where a label fits is known only after the layout.
+    canvas.draw()
+    for axes, points in zip(panels, found.values(), strict=True):
+        _write_labels(axes, points)
+    return figure
+
+
+def _draw_points(axes: Axes, points: Collection[Point], label: str) -> None:
+    for ours in sorted({point.ours for point in points}, reverse=True):
+        chosen = [(point.x, point.top1) for point in points if point.ours == ours]
+        axes.scatter(*zip(*chosen, strict=True), zorder=3, label=NAMES[ours], **STYLES[ours])
+    axes.set(xlabel=label, ylabel="published top-1 on ImageNet, %", xscale="log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.12)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+
+
+def _write_labels(axes: Axes, points: dict[str, Point]) -> None:
+    """Write the names beside their points, where they cover neither points nor each other."""
+    x, y = [point.x for point in points.values()], [point.top1 for point in points.values()]
+    textalloc.allocate(
+        axes,
+        x,
+        y,
+        list(points),
+        x_scatter=x,
+        y_scatter=y,
+        textsize=7,
+        max_distance=0.5,
+        nbr_candidates=1500,
+        linecolor="grey",
+        linewidth=0.5,
+    )

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,13 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, SymmetricalLogLocator
 
 PANEL = (4.6, 3.1)  # inches
+LEGEND_ROW = 0.19  # inches
 CYCLE = 6  # colours, after which they repeat
-CROWD = 4  # lines; with more of them the legend is beside the chart
+STYLES = ("-", "--", "-.", ":")
+LONGEST = 24  # characters of a label, if two are to stand side by side in a legend
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Line:
         style: matplotlib's: "-", "--", ":".
         color: index of a colour; lines that belong together share one.
         shade: place on an ordered scale of colours, from 0 to 1; replaces `color`.
+        spread: half the width of a band around the line, of the same length; None for no band.
     """
 
     label: str
@@ -65,6 +69,12 @@ class Line:
     style: str = "-"
     color: int = 0
     shade: float | None = None
+    spread: Sequence[float] | np.ndarray | None = None
+
+    @property
+    def constant(self) -> bool:
+        """Whether it has one value only, or none."""
+        return len({y for y in self.y if math.isfinite(y)}) <= 1
 
     def description(self) -> str:
         """In words, where the line begins and ends, and its extremes."""
@@ -109,18 +119,33 @@ class Chart:
         )
 
 
+def numbered(number: int) -> dict[str, Any]:
+    """The style and the colour of one of several unordered lines: `Line`'s arguments."""
+    return {"style": STYLES[number // CYCLE % len(STYLES)], "color": number % CYCLE}
+
+
 def svg(chart: Chart, theme: Theme) -> bytes:
     """Draw a chart on a transparent background."""
-    return _draw_rows([[chart]], theme, "svg", {"Date": None}, transparent=True)
+    return _draw_rows([[chart]], (), theme, "svg", {"Date": None}, transparent=True)
 
 
-def png(rows: Sequence[Sequence[Chart]]) -> bytes:
-    """Draw rows of charts, of equal length, as a picture that is not in a page."""
-    return _draw_rows(rows, LIGHT, "png", {"Software": None}, facecolor=LIGHT.background)
+def png(rows: Sequence[Sequence[Chart]], sentences: Sequence[str] = ()) -> bytes:
+    """Draw a picture that is not in a page.
+
+    Args:
+        rows: of charts; the charts of a row share its width.
+        sentences: below the charts.
+    """
+    return _draw_rows(rows, sentences, LIGHT, "png", {"Software": None}, facecolor=LIGHT.background)
 
 
 def _draw_rows(
-    rows: Sequence[Sequence[Chart]], theme: Theme, kind: str, metadata: dict, **options: Any
+    rows: Sequence[Sequence[Chart]],
+    sentences: Sequence[str],
+    theme: Theme,
+    kind: str,
+    metadata: dict,
+    **options: Any,
 ) -> bytes:
     settings: Any = {
         "text.color": theme.text,
@@ -137,11 +162,19 @@ def _draw_rows(
         "svg.hashsalt": "bnn_keras",
     }
     with matplotlib.rc_context(settings):
-        columns = len(rows[0])
-        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * len(rows)), layout="constrained")
-        panels = figure.subplots(len(rows), columns, squeeze=False)
-        for axes, chart in zip(panels.flat, [chart for row in rows for chart in row], strict=True):
-            _draw(axes, chart, theme)
+        heights = [PANEL[1] + LEGEND_ROW * max(map(_legend_rows, row)) for row in rows]
+        width = PANEL[0] * max(map(len, rows), default=1)
+        text = "\n".join(line for each in sentences for line in textwrap.wrap(each, int(15 * width)))
+        size = width, sum(heights) + LEGEND_ROW * (text.count("\n") + 2 if text else 0)
+        figure = Figure(figsize=size, layout="constrained")
+        if rows:
+            grid = figure.add_gridspec(len(rows), height_ratios=heights)
+            for number, row in enumerate(rows):
+                columns = grid[number].subgridspec(1, len(row))
+                for column, chart in enumerate(row):
+                    _draw(figure.add_subplot(columns[column]), chart, theme)
+        if text:
+            figure.supxlabel(text, x=0.01, ha="left", fontsize="small")
         file = io.BytesIO()
         figure.savefig(file, format=kind, dpi=100, metadata=metadata, **options)
     return file.getvalue()
@@ -153,26 +186,47 @@ def _draw(axes: Axes, chart: Chart, theme: Theme) -> None:
         marker = "." if len(line.x) < 40 else ""
         color = _color(line, theme)
         axes.plot(line.x, line.y, line.style, color=color, label=line.label, marker=marker, linewidth=1.8)
+        if line.spread is not None:
+            low, high = np.subtract(line.y, line.spread), np.add(line.y, line.spread)
+            axes.fill_between(line.x, low, high, color=color, alpha=0.2, linewidth=0)
     for mark in chart.marks:
         axes.axvline(mark, color=theme.text, linestyle=":", linewidth=1)
-    axes.set_title(chart.title, fontsize="medium")
+    axes.set_title(chart.title, fontsize="medium", wrap=True)
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+    _scale(axes, chart)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y")
+    if any(line.label for line in chart.lines):
+        # Below the chart it hides no line.
+        below: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": _legend_columns(chart)}
+        axes.legend(frameon=False, fontsize="small", handlelength=3.5, **below)
+
+
+def _scale(axes: Axes, chart: Chart) -> None:
+    if chart.y_scale == "linear":
+        axes.set_ylim(top=chart.y_top)
+        return
     if chart.y_scale == "counts":
         axes.set_yscale("symlog", linthresh=1)
         axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5)))
         axes.set_ylim(bottom=-0.1, top=chart.y_top)
     else:
-        axes.set_yscale(chart.y_scale)
+        axes.set_yscale("log", nonpositive="mask")
         axes.set_ylim(top=chart.y_top)
-    if chart.y_scale != "linear":
-        # By default, matplotlib writes powers as formulas.
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(axis="y")
-    if any(line.label for line in chart.lines):
-        # Many lines leave no corner free.
-        beside: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(chart.lines) > CROWD else {}
-        axes.legend(frameon=False, fontsize="small", handlelength=3.5, **beside)
+        low, high = map(math.log10, axes.get_ylim())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low < 3 else (1,)))
+    # By default, matplotlib writes powers as formulas.
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _legend_rows(chart: Chart) -> int:
+    labels = [line.label for line in chart.lines if line.label]
+    return math.ceil(len(labels) / _legend_columns(chart))
+
+
+def _legend_columns(chart: Chart) -> int:
+    return 2 if all(len(line.label) <= LONGEST for line in chart.lines) else 1
 
 
 def _color(line: Line, theme: Theme) -> str | tuple[float, ...]:

@@ -1,44 +1,73 @@
-"""Charts of the flips in the first and the last binary convolution (MeliusNet, supplement, figure 4)."""
+"""Charts of the flips of binary weights (MeliusNet, supplement, figure 4)."""
 
 from collections.abc import Mapping
 
-from bnn_keras.report.charts import Chart, Line
+from bnn_keras.report.charts import Chart, Line, numbered
 from bnn_keras.runs.table import FLIP_COLUMNS, PERCENTILES, Table
 
-STYLES = ("-", "--", "-.", ":")
+FLIPPED = "Binary weights that flipped at all"
+SHARE = "% of the weights, in an epoch"
+EXPLANATION = (
+    "The share of binary weights that changed their sign at least once in an epoch. The scale is "
+    "logarithmic: an epoch in which no weight flipped has no point."
+)
 
 
-def flip_charts(table: Table) -> list[Chart]:
+def share_chart(table: Table) -> Chart:
+    """The share of weights that flipped at all in an epoch.
+
+    Its lines are those of all binary weights, of the first and of the last binary kernel.
+
+    Args:
+        table: flips.csv of a run, with at least one row.
+    """
+    kernels = first_and_last(table)
+    parts: list[tuple[str, str | None]] = [("all binary weights", None)] if len(kernels) > 1 else []
+    parts += [(f"{place}: {kernel}", kernel) for place, kernel in kernels]
+    lines = [
+        Line(label, *flipped_shares(table, kernel), **numbered(i)) for i, (label, kernel) in enumerate(parts)
+    ]
+    return Chart(FLIPPED, lines, y_label=SHARE, y_scale="log")
+
+
+def percentile_charts(table: Table, run: str = "") -> list[Chart]:
     """A chart for the first and one for the last binary kernel, with a line for each percentile.
 
     Args:
         table: flips.csv of a run.
+        run: a name for the titles; "" if there is only one run.
     """
     return [
-        _count_chart(f"Flips: {place}, {kernel}", _percentiles(table, kernel))
+        Chart(
+            ", ".join(filter(None, (run, place, kernel))),
+            _percentiles(table, kernel),
+            y_label="flips of a weight in an epoch",
+            y_scale="counts",
+        )
         for place, kernel in first_and_last(table)
     ]
 
 
-def compare_runs(tables: Mapping[str, Table]) -> list[list[Chart]]:
-    """Two rows of charts, for the first and the last binary kernel.
+def compare_runs(tables: Mapping[str, Table]) -> list[Chart]:
+    """Charts of the share of weights that flipped at all, with a line for each run.
 
-    The first chart of a row shows the share of weights that flipped at all, in every run; the others
-    show the percentiles of one run each.
+    There is a chart for the first and one for the last binary kernel.
 
     Args:
         tables: flips.csv of runs of the same network, by the names of the runs.
     """
-    rows = []
-    for place, kernel in first_and_last(next(iter(tables.values()))):
-        percentiles = {run: _percentiles(table, kernel) for run, table in tables.items()}
-        top = 1.2 * max(max(line.y) for lines in percentiles.values() for line in lines)
-        unstable = [_unstable(i, run, table, kernel) for i, (run, table) in enumerate(tables.items())]
-        shares = Chart(f"{place}: flipped at all", unstable, y_label="% of the weights", y_scale="log")
-        rows.append(
-            [shares, *(_count_chart(f"{place}: {run}", lines, top) for run, lines in percentiles.items())]
+    return [
+        Chart(
+            f"Flipped at all: {place}, {kernel}",
+            [
+                Line(run, *flipped_shares(table, kernel), **numbered(i))
+                for i, (run, table) in enumerate(tables.items())
+            ],
+            y_label=SHARE,
+            y_scale="log",
         )
-    return rows
+        for place, kernel in first_and_last(next(iter(tables.values())))
+    ]
 
 
 def first_and_last(table: Table) -> list[tuple[str, str]]:
@@ -48,28 +77,33 @@ def first_and_last(table: Table) -> list[tuple[str, str]]:
     return list(zip(("first", "last"), [*kernels[:1], *kernels[1:][-1:]], strict=False))
 
 
-def _count_chart(title: str, lines: list[Line], top: float | None = None) -> Chart:
-    return Chart(title, lines, y_label="flips of a weight in an epoch", y_scale="counts", y_top=top)
+def flipped_shares(table: Table, kernel: str | None = None) -> tuple[list[float], list[float]]:
+    """The epochs, and the percentage of weights that flipped at all in each of them.
+
+    Args:
+        table: flips.csv of a run.
+        kernel: its name; None for all binary weights together.
+    """
+    table.require(FLIP_COLUMNS)
+    flipped: dict[float, float] = {}
+    weights: dict[float, float] = {}
+    for row in table.rows:
+        if kernel in (None, row["kernel"]):
+            epoch, number = float(row["epoch"]), float(row["weights"])
+            flipped[epoch] = flipped.get(epoch, 0) + number * (1 - float(row["stable"]))
+            weights[epoch] = weights.get(epoch, 0) + number
+    return list(flipped), [100 * flipped[epoch] / max(weights[epoch], 1) for epoch in flipped]
 
 
 def _percentiles(table: Table, kernel: str) -> list[Line]:
+    rows = [row for row in table.rows if row["kernel"] == kernel]
+    epochs = [float(row["epoch"]) for row in rows]
     last = len(PERCENTILES) - 1
     return [
-        Line(_ordinal(percentile), *_values(table, kernel, f"p{percentile}"), shade=i / last)
+        Line(_ordinal(percentile), epochs, [float(row[f"p{percentile}"]) for row in rows], shade=i / last)
         for i, percentile in enumerate(PERCENTILES)
     ]
 
 
-def _unstable(number: int, run: str, table: Table, kernel: str) -> Line:
-    epochs, stable = _values(table, kernel, "stable")
-    shares = [100 * (1 - share) for share in stable]
-    return Line(run, epochs, shares, style=STYLES[number % len(STYLES)], color=number)
-
-
 def _ordinal(percentile: int) -> str:
     return "maximum" if percentile == 100 else f"{percentile}th percentile"
-
-
-def _values(table: Table, kernel: str, column: str) -> tuple[list[float], list[float]]:
-    rows = [row for row in table.rows if row["kernel"] == kernel]
-    return [float(row["epoch"]) for row in rows], [float(row[column]) for row in rows]

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 from collections.abc import Collection, Iterable, Sequence
 
 from bnn_keras.report import charts
@@ -56,8 +57,8 @@ def escaped(text: object) -> str:
 
 
 def section(title: str, *parts: str) -> str:
-    """A section with a heading; parts are HTML."""
-    return f"<section>\n<h2>{escaped(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
+    """A section with a heading; parts are HTML, and empty ones are left out."""
+    return f"<section>\n<h2>{escaped(title)}</h2>\n" + "\n".join(filter(None, parts)) + "\n</section>"
 
 
 def paragraph(text: str) -> str:
@@ -104,14 +105,20 @@ def table(
     )
 
 
+def setting_text(value: object) -> str:
+    """The value of a setting as text, as config.json has it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def folded(summary: str, *parts: str) -> str:
     """Parts that are shown when the reader clicks on the summary."""
     return f"<details><summary>{escaped(summary)}</summary>\n" + "\n".join(parts) + "\n</details>"
 
 
 def figures(shown: Iterable[Chart]) -> str:
-    """Charts side by side, each drawn for a light and for a dark page."""
-    return '<div class="charts">\n' + "\n".join(map(_figure, shown)) + "\n</div>"
+    """Charts side by side, each drawn for a light and for a dark page; "" if there are none."""
+    shown = list(shown)
+    return "" if not shown else '<div class="charts">\n' + "\n".join(map(_figure, shown)) + "\n</div>"
 
 
 def _figure(chart: Chart) -> str:

@@ -19,7 +19,7 @@ header p, figcaption, dt, caption { color: var(--quiet) }
 dt { font-size: .8rem }
 dd { margin: 0; font-size: 1.15rem; white-space: nowrap; font-weight: 600;
   font-variant-numeric: tabular-nums }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem }
 .charts img { display: block; width: 100%; height: auto }
 .samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .75rem }
 figure { margin: 0; padding: .5rem; border-radius: .5rem; background: var(--card) }

@@ -1,14 +1,14 @@
 """The report of a run: pictures, and a page with everything."""
 
 import dataclasses
-import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from bnn_keras import accounting, files, weights
 from bnn_keras.data import Dataset
-from bnn_keras.report import charts, page
+from bnn_keras.report import charts, constants, flip_charts, page
+from bnn_keras.report.charts import Chart
 from bnn_keras.report.curves import assistant_switches, authors_curve, history_charts
-from bnn_keras.report.flip_charts import flip_charts
 from bnn_keras.report.samples import THUMBNAIL, Sample, classify_samples
 from bnn_keras.runs import RunFolder, Table
 from bnn_keras.runs.config import RunConfig
@@ -16,39 +16,58 @@ from bnn_keras.runs.table import PERCENTILES
 
 FLIP_COLUMNS = ("kernel", "weights", "stable", "mean", *(f"p{p}" for p in PERCENTILES))
 SEPARATE = ("recipe", "environment")  # settings in tables of their own
+COLUMNS = 2  # charts in a row of a picture
 
 
-def write(folder: RunFolder, sentence: str, dataset: Dataset | None = None) -> None:
+def write(
+    folder: RunFolder, sentence: str, dataset: Dataset | None = None, output: Path | None = None
+) -> None:
     """Draw a run's tables and write its page.
 
     Args:
         folder: of a run with history.csv, flips.csv and a best model.
         sentence: what the run has reached.
         dataset: that it was trained on; the page then shows predictions for some held-out images.
+        output: the page; report.html in the run folder if not given.
 
     Raises:
         UserError: the folder is not a run folder, or cannot be written.
     """
     config = folder.read_config()
-    history, flip_table = Table(folder.history, ()), Table(folder.flips, ())
-    curves, flips = history_charts(history, config), flip_charts(flip_table)
-    for name, panel in {"curves": curves, "flips": flips}.items():
-        if panel:
-            with files.replacing(folder.pictures / f"{name}.png") as temporary:
-                temporary.write_bytes(charts.png([panel]))
+    history, flips = Table(folder.history, ()), Table(folder.flips, ())
+    curves = constants.separate(history_charts(history, config))
+    shares = constants.separate([flip_charts.share_chart(flips)] if flips.rows else [])
+    percentiles = constants.separate_lines(flip_charts.percentile_charts(flips))
+    _write_picture(folder.pictures / "curves.png", _rows(curves[0]), curves[1])
+    _write_picture(
+        folder.pictures / "flips.png",
+        [*_rows(shares[0]), *_rows(percentiles[0])],
+        [*shares[1], *percentiles[1]],
+    )
     model = weights.read_model(folder.best_model)
     profile = accounting.profile(model)
     parts = [
         page.facts(_facts(history, profile)),
-        _curves(curves, config),
-        _flips(flips, flip_table),
+        _curves(*curves, config),
+        _flips(shares, percentiles, flips) if flips.rows else "",
         _samples(classify_samples(model, dataset)) if dataset else "",
         _accounting(profile),
         _settings(config),
         page.section("Epochs", page.folded("every epoch", _epochs(history))),
     ]
     title = f"{config.model} on {config.dataset}"
-    files.write_text(folder.report, page.page(title, sentence, filter(None, parts)))
+    files.write_text(output or folder.report, page.page(title, sentence, filter(None, parts)))
+
+
+def _rows(shown: Sequence[Chart]) -> list[Sequence[Chart]]:
+    return [shown[i : i + COLUMNS] for i in range(0, len(shown), COLUMNS)]
+
+
+def _write_picture(path: Path, rows: Sequence[Sequence[Chart]], sentences: Sequence[str]) -> None:
+    """Write charts as a PNG file, if there are any."""
+    if rows:
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(charts.png(rows, sentences))
 
 
 def _facts(history: Table, profile: accounting.Profile) -> Iterable[tuple[str, str]]:
@@ -72,28 +91,34 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _curves(shown: list[charts.Chart], config: RunConfig) -> str:
+def _curves(shown: list[Chart], sentences: list[str], config: RunConfig) -> str:
     notes = []
     if authors_curve(config) is not None:
         notes.append("The authors' lines show their own run on ImageNet, from their released logs.")
     if assistant_switches(config):
         notes.append("Dotted lines: the epochs from which another assistant taught.")
-    return page.section("Curves", *map(page.paragraph, notes), page.figures(shown))
+    return page.section(
+        "Curves", *map(page.paragraph, notes), page.figures(shown), *map(page.paragraph, sentences)
+    )
 
 
-def _flips(shown: list[charts.Chart], table: Table) -> str:
-    if not shown:
-        return ""
+def _flips(
+    shares: tuple[list[Chart], list[str]], percentiles: tuple[list[Chart], list[str]], table: Table
+) -> str:
     last = [row for row in table.rows if row["epoch"] == table.rows[-1]["epoch"]]
     rows = [[_short(row[column]) for column in FLIP_COLUMNS] for row in last]
     return page.section(
         "Flips of binary weights",
+        page.paragraph(flip_charts.EXPLANATION),
+        page.figures(shares[0]),
+        *map(page.paragraph, shares[1]),
         page.paragraph(
             "How often a weight changed its sign from one batch to the next, summed over an epoch: "
             "percentiles over the weights of a kernel (MeliusNet, supplement, Figure 4). A weight is stable "
             "in an epoch in which it did not flip."
         ),
-        page.figures(shown),
+        page.figures(percentiles[0]),
+        *map(page.paragraph, percentiles[1]),
         page.folded(f"every kernel in epoch {table.rows[-1]['epoch']}", page.table(FLIP_COLUMNS, rows)),
     )
 
@@ -167,7 +192,7 @@ def _settings(config: RunConfig) -> str:
 
 
 def _pairs(title: str, settings: dict) -> str:
-    rows = [[key, v if isinstance(v, str) else json.dumps(v)] for key, v in settings.items()]
+    rows = [[key, page.setting_text(value)] for key, value in settings.items()]
     return page.table(("setting", "value"), rows, left=(0, 1), caption=title)
 
 

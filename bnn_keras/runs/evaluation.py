@@ -12,6 +12,9 @@ from bnn_keras.runs.prediction import BATCH, TOP, probabilities
 from bnn_keras.runs.trained import TrainedNetwork
 
 
+TOP5_CLASSES = 10  # with fewer classes, top-5 accuracy says little
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """What a network reaches on held-out images.
@@ -21,7 +24,7 @@ class Evaluation:
         dataset: its name.
         tested: what its images are, such as "held-out images".
         class_names: by label.
-        top1, top5: accuracies, as shares of the images; top5 is None for five classes or fewer.
+        top1, top5: accuracies, as shares of the images; top5 is None for fewer than ten classes.
         confusion: number of images by class, int64 [true, predicted].
         calibration: how far its probabilities are from the shares of images that are right.
         right: whether the likeliest class is the true one, bool [images], in the order of the data set.
@@ -108,7 +111,7 @@ def evaluate(
         tested=dataset.tested,
         class_names=dataset.class_names,
         top1=float(np.trace(confusion) / total),
-        top5=float(among_top / total) if network.classes > TOP else None,
+        top5=float(among_top / total) if network.classes >= TOP5_CLASSES else None,
         confusion=confusion,
         calibration=calibration(np.concatenate(confidence), is_right),
         right=is_right,

@@ -167,9 +167,9 @@ def test_a_run_says_who_taught_when(boosted, teachers):
 def test_the_report_draws_who_taught_when(boosted):
     folder, _, _ = boosted
     drawn = curves.history_charts(Table(folder / "history.csv", ()), RunFolder(folder).read_config())
-    assert {"teacher_loss", "teacher_weight", "assistant_loss", "assistant_weight"} <= {
-        c.title for c in drawn
-    }
+    shown = {chart.title: [line.label for line in chart.lines] for chart in drawn}
+    assert shown["Training loss with teachers"] == [""] and shown["Cross-entropy"] == ["held-out"]
+    assert shown["Loss for each teacher"] == shown["Weight of each teacher"] == ["teacher", "assistant"]
     assert all(chart.marks == [3] and "marked at 3" in chart.description() for chart in drawn)
     assert "another assistant taught" in (folder / "report.html").read_text()
 

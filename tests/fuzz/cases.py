@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import shutil
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -295,11 +296,14 @@ def runs(rng: Random) -> list[str]:
     )
     path = Path("run", name)
     content = path.read_bytes()
+    shutil.copytree("run", "other")
     if rng.random() < 0.1:
         path.unlink()
         rng.choice((path.mkdir, lambda: os.mkfifo(path), lambda: path.symlink_to(path.name), lambda: None))()
     else:
         path.write_bytes((change_json if name == "config.json" else change_bytes)(rng, content))
+    if name in ("config.json", "history.csv", "flips.csv") and rng.random() < 0.2:
+        return ["report", "page", "run", "other", "--output=out.html"]
     if name in ("history.csv", "flips.csv"):
         return ["report", "flips", "run", "--output=out.png"]
     if rng.random() < 0.2:

@@ -1,6 +1,7 @@
 """The published tables: every run's numbers, every deviation explained, the page not stale."""
 
 import functools
+import itertools
 import json
 import re
 from pathlib import Path
@@ -218,9 +219,42 @@ def test_the_picture_has_our_operations_and_published_ones(cheap):
     assert found["meliusnet22"] == (counted("meliusnet22", "grouped").ops / 1e8, 63.62, True)
 
 
+@pytest.fixture(scope="module")
+def printed():
+    """Tables of other papers' networks, with the published numbers alone."""
+    names = ("BNext, Table 2", "MeliusNet, Table 2", "MeliusNet, Table 3")
+    return comparison.compare(count, (), [t for t in comparison.published_tables() if t["name"] in names])
+
+
+def test_labels_overlap_neither_each_other_nor_points(printed):
+    figure = picture.plot(printed)
+    renderer = figure.canvas.get_renderer()
+    assert len(figure.axes) == 2
+    for axes, metric in zip(figure.axes, picture.AXES, strict=True):
+        points = picture.find_points(printed, metric)
+        assert {text.get_text() for text in axes.texts} == set(points) and len(points) > 40
+        boxes = [text.get_window_extent(renderer) for text in axes.texts]
+        assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+        places = axes.transData.transform([(point.x, point.top1) for point in points.values()])
+        assert not [1 for box in boxes for place in places if box.contains(*place)]
+        assert all(axes.bbox.contains(*corner) for box in boxes for corner in box.corners())
+        # Powers of ten are written as numbers, not as formulas.
+        ticks = [label.get_text() for which in (False, True) for label in axes.get_xticklabels(minor=which)]
+        assert any(ticks) and not any("$" in tick for tick in ticks)
+
+
+def test_the_picture_has_no_empty_axes(printed):
+    (table,) = [table for table in printed if table.name == "MeliusNet, Table 2"]
+    assert picture.find_points([table], "ops") and not picture.find_points([table], "size_mib")
+    (axes,) = picture.plot([table]).axes
+    assert axes.get_xlabel() == picture.AXES["ops"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["as published"]
+
+
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(tables, "count", lambda *_, dense=False: counted("resnete18", "grouped"))
+    profile = counted("resnete18", "grouped")
+    monkeypatch.setattr(tables, "count", lambda *_, dense=False: profile)
 
 
 def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_path):
@@ -241,6 +275,7 @@ def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_pat
         (["--only=Table 9"], "Unknown table 'Table 9'; valid: BNext, Table 1"),
         (["extra"], "Unexpected argument 'extra'"),
         (["--only=Runs", "--output=/proc/no/page.md"], "Cannot write /proc/no/page.md"),
+        (["--only=BNext, Code", "--picture=x.png"], "none of the chosen tables has. Received: 'BNext, Code'"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

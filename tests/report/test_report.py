@@ -10,11 +10,12 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.figure import Figure
 
 from bnn_keras import accounting, cli, data, report
 from bnn_keras.nn import layers
 from bnn_keras.papers import published
-from bnn_keras.report import charts, curves, flip_charts, page, samples
+from bnn_keras.report import charts, comparison, constants, curves, flip_charts, page, samples, settings
 from bnn_keras.runs import RunFolder, Table
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.table import FLIP_COLUMNS
@@ -164,11 +165,11 @@ def test_every_picture_has_words(elements):
     charts_shown = [alt.split(" by epoch")[0] for alt in alts if " by epoch" in alt]
     assert charts_shown == [
         "Accuracy",
-        "Loss",
+        "Cross-entropy",
         "Learning rate",
         "Temperature of the kernels",
-        "Flips: first, block0/conv",
-        "Flips: last, block2/conv",
+        "Binary weights that flipped at all",
+        "first, block0/conv",
     ]
 
 
@@ -280,22 +281,91 @@ def test_elsewhere_there_is_no_authors_curve():
     assert curves.authors_curve(imagenet(model="bnext_t")) is None
 
 
-def test_what_else_a_run_measures_has_a_chart_too(tmp_path):
-    table = Table(tmp_path / "history.csv", ["epoch", "loss", "teacher_loss", "val_loss", "seconds"])
-    table.append([{"epoch": 1, "loss": 3, "teacher_loss": 2, "val_loss": 1, "seconds": 9}])
-    shown = curves.history_charts(table, configuration())
-    assert [(chart.title, [line.label for line in chart.lines]) for chart in shown] == [
-        ("Loss", ["training", "held-out"]),
-        ("teacher_loss", ["training"]),
+def history(path, **columns):
+    """A table with a row for each epoch."""
+    table = Table(path / "history.csv", ["epoch", *columns])
+    numbered = enumerate(zip(*columns.values(), strict=True), start=1)
+    table.append([{"epoch": epoch, **dict(zip(columns, row, strict=True))} for epoch, row in numbered])
+    return table
+
+
+def titles(table, **settings):
+    shown = curves.history_charts(table, configuration(**settings))
+    return [(chart.title, [line.label for line in chart.lines]) for chart in shown]
+
+
+def test_losses_with_teachers_and_cross_entropy_are_drawn_apart(tmp_path):
+    names = ("loss", "teacher_loss", "assistant_loss", "teacher_weight", "val_loss", "val_other", "seconds")
+    table = history(tmp_path, **{name: [1, 2] for name in names})
+    assert titles(table) == [
+        ("Training loss with teachers", [""]),
+        ("Cross-entropy", ["held-out"]),
+        ("Loss for each teacher", ["teacher", "assistant"]),
+        ("Weight of each teacher", ["teacher"]),
+        ("other", ["held-out"]),
     ]
+    alone = history(tmp_path / "alone", loss=[1, 2], val_loss=[1, 2])
+    assert titles(alone) == [("Cross-entropy", ["training", "held-out"])]
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(9, []), (10, ["Top-5 accuracy"])])
+def test_there_is_no_top_5_below_ten_classes(classes, shown, tmp_path):
+    table = history(tmp_path, top5=[0.5, 0.6], val_top5=[0.5, 0.6])
+    assert [title for title, _ in titles(table, classes=classes)] == shown
+
+
+def test_a_constant_is_a_sentence_and_not_a_curve(quick, unwritten, tmp_path):
+    folder = copy(unwritten, tmp_path / "constant")
+    table = Table(folder.history, ())
+    rows = [{**row, "learning_rate": 0.002, "temperature": 0.25} for row in table.rows]
+    folder.history.unlink()
+    Table(folder.history, list(rows[0])).append(rows)
+    report.write(folder, "done")
+    found = Elements(folder.report.read_text(encoding="utf-8"))
+    assert "Learning rate: 0.002 in every epoch." in found.text
+    assert "Temperature of the kernels: 0.25 in every epoch." in found.text
+    drawn = [image["alt"].split(" by epoch")[0] for image in found.of("img")]
+    assert drawn[:3] == ["Accuracy", "Cross-entropy", "Binary weights that flipped at all"]
+
+
+def test_sentences_about_constants():
+    lines = [charts.Line(name, [1, 2], y) for name, y in (("a", [0, 0]), ("b", [1, 2]), ("c", [0, 0]))]
+    mixed, level = charts.Chart("mixed", lines), charts.Chart("level", lines[::2])
+    assert constants.separate([mixed, level]) == ([mixed], ["level: a, c 0 in every epoch."])
+    (changing,), sentences = constants.separate_lines([mixed])
+    assert [line.label for line in changing.lines] == ["b"] and sentences == ["mixed: a, c 0 in every epoch."]
+    once = charts.Chart("once", [charts.Line("", [1], [3]), charts.Line("x", [1], [float("nan")])])
+    assert constants.separate([once]) == ([], ["once: 3; x no number in the only epoch."])
 
 
 def test_flip_charts_show_the_table(written):
     table = Table(written.flips, ())
-    first, last = flip_charts.flip_charts(table)
+    first, last = flip_charts.percentile_charts(table)
     assert [line.label for line in first.lines][-2:] == ["99th percentile", "maximum"]
     rows = [row for row in table.rows if row["kernel"] == "block2/conv"]
     assert list(last.lines[1].y) == [float(row["p75"]) for row in rows]
+    shares = flip_charts.share_chart(table)
+    assert [line.label for line in shares.lines] == [
+        "all binary weights",
+        "first: block0/conv",
+        "last: block2/conv",
+    ]
+    flipped = [
+        sum(float(r["weights"]) * (1 - float(r["stable"])) for r in table.rows if r["epoch"] == e)
+        for e in "123"
+    ]
+    weights = sum(float(row["weights"]) for row in table.rows if row["epoch"] == "1")
+    np.testing.assert_allclose(shares.lines[0].y, [100 * number / weights for number in flipped])
+
+
+@pytest.mark.parametrize("values", [[3e-4, 2e-4], [3e-4, 0.0, 9.0]])
+@pytest.mark.parametrize("y_scale", ["log", "counts"])
+def test_ticks_are_numbers_and_not_formulas(values, y_scale):
+    axes = Figure().subplots()
+    chart = charts.Chart("t", [charts.Line("", range(len(values)), values)], y_scale=y_scale)
+    charts._draw(axes, chart, charts.LIGHT)
+    ticks = [label.get_text() for which in (False, True) for label in axes.get_yticklabels(minor=which)]
+    assert any(ticks) and not any("$" in tick for tick in ticks)
 
 
 def test_drawing_is_repeatable_and_has_two_themes():
@@ -338,7 +408,8 @@ def test_the_door_writes_the_page_of_a_run_that_goes_on(written, tmp_path, capsy
     monkeypatch.setattr(report, "write", lambda *arguments: asked.append(arguments))
     assert main("page", folder.path) == 0
     assert capsys.readouterr().out.strip() == str(folder.report)
-    (of, sentence, dataset) = asked.pop()
+    (of, sentence, dataset, output) = asked.pop()
+    assert output == folder.report
     assert of.path == folder.path and sentence == "3 epochs so far"
     assert dataset.augmentation.interpolation == "bicubic"  # as the run's recipe evaluates
 
@@ -365,12 +436,94 @@ def test_the_door_draws_the_flips_of_several_runs(written, tmp_path, capsys):
     tables = {folder.path.name: Table(folder.flips, ()) for folder in (written, other)}
     first, last = flip_charts.compare_runs(tables)
     stable = [float(row["stable"]) for row in tables["two"].rows if row["kernel"] == "block0/conv"]
-    np.testing.assert_allclose(first[0].lines[1].y, [100 - 100 * share for share in stable])
-    assert [chart.title for chart in first] == ["first: flipped at all", "first: one", "first: two"]
-    assert [line.label for line in last[0].lines] == ["one", "two"]
-    assert [len(line.x) for line in last[0].lines] == [3, 2] == [len(chart.lines[0].x) for chart in last[1:]]
-    tops = {chart.y_top for chart in last[1:]}
-    assert len(tops) == 1 and tops.pop() > max(max(line.y) for chart in last[1:] for line in chart.lines)
+    np.testing.assert_allclose(first.lines[1].y, [100 - 100 * share for share in stable])
+    assert first.title == "Flipped at all: first, block0/conv"
+    assert [line.label for line in last.lines] == ["one", "two"]
+    assert [len(line.x) for line in last.lines] == [3, 2]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Pages whose pictures are not drawn."""
+    monkeypatch.setattr(charts, "svg", lambda *_: b"")
+
+
+def another(folder, path, seed=0, better=0.0, distillation=None, **recipe):
+    """A copy of a run with other settings and accuracies."""
+    new = copy(folder, path)
+    config = dataclasses.replace(folder.read_config(), seed=seed, distillation=distillation)
+    config = dataclasses.replace(config, recipe=dataclasses.replace(config.recipe, **recipe))
+    new.config.write_text(config.to_json())
+    rows = [
+        {**row, "val_accuracy": float(row["val_accuracy"]) + better} for row in Table(new.history, ()).rows
+    ]
+    new.history.unlink()
+    Table(new.history, list(rows[0])).append(rows)
+    return new
+
+
+@pytest.fixture(scope="module")
+def several(unwritten, tmp_path_factory):
+    """A folder of three seeds, the last of which has no completed epoch, and a run with another rate."""
+    root = tmp_path_factory.mktemp("several")
+    for seed, better in ((9, 0.0), (10, 0.1), (11, 0.0)):
+        new = another(unwritten, root / "slow" / f"seed{seed}", seed, better)
+    Table(new.history, ()).cut(0)
+    fast = another(unwritten, root / "fast", learning_rate=0.5)
+    return [root / "slow", fast.path]
+
+
+def test_seeds_of_one_setting_belong_together(several):
+    slow, fast = settings.gather(several)
+    assert (slow.name, fast.name) == ("slow", "fast")
+    assert [run.config.seed for run in slow.runs] == [9, 10]
+    assert settings.differing([slow.config, fast.config]) == {"learning_rate": [0.1, 0.5]}
+    shown = {chart.title: chart for chart in comparison.history_charts([slow, fast])}
+    mean, single = shown["Accuracy, held-out"].lines
+    np.testing.assert_allclose(mean.y, [0.15, 0.25, 0.35])
+    np.testing.assert_allclose(mean.spread, [0.1 / 2**0.5] * 3)
+    np.testing.assert_allclose(single.y, [0.1, 0.2, 0.3])
+    assert single.spread is None
+
+
+def test_names_are_as_short_as_they_differ(several, tmp_path):
+    slow, fast = several
+    copied = another(RunFolder(fast), tmp_path / "fast", learning_rate=0.7)
+    names = [setting.name for setting in settings.gather([fast, copied.path])]
+    assert names == [f"{fast.parent.name}/fast", f"{tmp_path.name}/fast"]
+    seeds = settings.gather([slow / "seed10", slow / "seed9"])
+    assert [setting.name for setting in seeds] == ["seed10 and 1 more"]
+
+
+def test_the_door_compares_runs_of_all_kinds(quick, several, unwritten, tmp_path, capsys):
+    """One was distilled, one has no binary weights and other data: each is in the charts that it has."""
+    taught = another(unwritten, tmp_path / "taught", distillation={"teacher": "t"})
+    rows = [{**row, "teacher_loss": 1 / float(row["epoch"])} for row in Table(taught.history, ()).rows]
+    taught.history.unlink()
+    Table(taught.history, list(rows[0])).append(rows)
+    other = another(unwritten, tmp_path / "other")
+    other.config.write_text(configuration(dataset=f"folder:{NASTY}").to_json())
+    other.flips.unlink()
+    output = tmp_path / "page.html"
+    assert main("page", *several, taught.path, other.path, f"--output={output}") == 0
+    assert capsys.readouterr().out.strip() == str(output)
+    found = Elements(output.read_text(encoding="utf-8"))
+    for text in ("Comparison of 5 runs", "slow", "35.00 ± 7.07", "3 of 3", "learning_rate", NASTY, "181.5"):
+        assert text in found.text
+    assert "batch_size" not in found.text and "label_smoothing" not in found.text
+    assert "script" not in {tag for tag, _ in found.found}
+    alts = {image["alt"].split(" by epoch")[0]: image["alt"] for image in found.of("img")}
+    assert "taught: 1 at 1" in alts["Loss for each teacher, teacher"]
+    assert "taught" not in alts["Cross-entropy, training"] and "taught" in alts["Cross-entropy, held-out"]
+    assert "other" not in alts["Binary weights that flipped at all"]
+
+
+def test_the_page_of_a_folder_of_seeds_lies_in_it(quick, several, capsys, tmp_path):
+    folder = shutil.copytree(several[0], tmp_path / "slow")
+    assert main("page", folder) == 0
+    assert capsys.readouterr().out.strip() == str(folder / "report.html")
+    found = Elements((folder / "report.html").read_text(encoding="utf-8"))
+    assert "Comparison of 2 runs" in found.text and "Settings that differ" not in found.text
 
 
 def refused(capsys, *words):
@@ -384,7 +537,12 @@ def test_what_the_door_refuses(written, tmp_path, capsys):
     assert "Unknown report 'pages'; did you mean page?" in refused(capsys, "pages")
     assert "Unknown report ''" in refused(capsys)
     assert "Give a run folder after 'page'. Received: none" in refused(capsys, "page")
-    assert "Unexpected argument" in refused(capsys, "page", written.path, written.path)
+    assert "Give --output, the page of several" in refused(capsys, "page", written.path, written.path)
+    page_of = f"--output={tmp_path / 'x.html'}"
+    assert "compared once. Received twice: " in refused(capsys, "page", written.path, written.path, page_of)
+    for strange in (tmp_path, tmp_path / "none", written.history, "x" * 300):
+        assert "error: " in refused(capsys, "page", written.path, strange, page_of)
+    assert "is not a run folder" in refused(capsys, "page", written.path, tmp_path, page_of)
     assert "Give --output" in refused(capsys, "flips", written.path)
     output = f"--output={tmp_path / 'x.png'}"
     assert "is not a run folder" in refused(capsys, "flips", tmp_path, output)
@@ -397,4 +555,5 @@ def test_what_the_door_refuses(written, tmp_path, capsys):
     Table(other.history, ()).cut(0)
     for verb in ("page", "flips"):
         assert "has no completed epoch" in refused(capsys, verb, other.path, output)
+    assert "has no completed epoch" in refused(capsys, "page", written.path, other.path, page_of)
     assert not (tmp_path / "x.png").exists()
