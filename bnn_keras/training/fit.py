@@ -18,7 +18,8 @@ from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
 from bnn_keras.settings.kinds import COUNT, SEED, convert_value
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
-from bnn_keras.training.loop import Run, plain_trainer
+from bnn_keras.training.loop import Run
+from bnn_keras.training.trainer import plain_trainer
 
 WIDTH = 110  # of printed lines
 
@@ -48,8 +49,11 @@ def train(
     data_service: str | None = None,
     extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> str:
     """Train a network, or resume the training that was begun in `output_dir`.
+
+    A run is extended, finished or not, by its recipe with more epochs: see `Recipe.extend`.
 
     The same seed, machine and versions give the same weights, whether or not the run was interrupted, if
     `make_deterministic` was called before the network was built.
@@ -76,6 +80,7 @@ def train(
         make_trainer: makes the model that is compiled and fitted from the network, for another
             `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded too, and
             the variables in its attribute `extra_state`, if it has one, are saved and restored.
+        stop: asked after every step; if it is true, a checkpoint is saved and `KeyboardInterrupt` raised.
 
     Returns:
         A sentence: the accuracy that was reached, the file, and the command that converts it.
@@ -117,23 +122,32 @@ def train(
             "data_service": data_service,
         }
     )
-    if sync_batch_norm:
-        distribution.synchronize_batch_norm(network)
     home = RunFolder(Path(output_dir))
+    if weights is not None and not home.begun:
+        # Before the folder is claimed: a file that does not fit leaves nothing.
+        print(weights_files.load(network, weights, new_head=True))
     with distribution.place_to_write(network.distribute_strategy, home.path) as place:
         folder = RunFolder(place)
         folder.claim(config)
-        if home.finished.is_file():
+        if home.is_finished(config):
             sentence = home.finished.read_text(encoding="utf-8").strip()
             print(f"{home.path} is finished: {sentence}")
             return sentence
         with folder.locked():
             files.write_text(folder.labels, "".join(f"{name}\n" for name in dataset.class_names))
             print(_header(network, dataset, recipe))
-            run = Run(network, dataset, recipe, seed, folder, make_trainer or plain_trainer, data_service)
+            run = Run(
+                network,
+                dataset,
+                recipe,
+                seed,
+                folder,
+                make_trainer or plain_trainer,
+                data_service,
+                sync_batch_norm,
+                stop,
+            )
             if not run.resume(home):
-                if weights is not None:
-                    print(weights_files.load(network, weights, new_head=True))
                 run.begin()
             while not run.done:
                 run.train_epoch(checkpoint_steps, extra_callbacks)

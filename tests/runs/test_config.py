@@ -8,6 +8,7 @@ import pytest
 from bnn_keras.errors import UserError
 from bnn_keras.runs import RunFolder
 from bnn_keras.runs.config import RunConfig
+from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.recipe import Recipe
 
 CONFIG = RunConfig(
@@ -27,6 +28,7 @@ OTHER = {
     "recipe": dataclasses.replace(CONFIG.recipe, learning_rate=0.2),
     "distillation": {"teacher": "runs/other"},
     "environment": {"python": "3.12"},
+    "teaching": DistillationSettings(teacher="runs/other"),
     "train_examples": 7,
     "sync_batch_norm": True,
     "strict": True,
