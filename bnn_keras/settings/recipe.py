@@ -87,12 +87,12 @@ class Recipe(Augmentation):
     tail_epochs: int = setting("further epochs at a constant learning rate", _WHOLE, 0)
     tail_learning_rate: float = setting("learning rate of the further epochs", _AMOUNT, 0.0)
     extensions: tuple[int, ...] = setting(
-        "epochs of cosines after all others, each from learning_rate to final_learning_rate",
+        "epochs of each cosine that extends the run",
         Numbers(COUNT),
         (),
     )
     patience: int | None = setting(
-        "epochs without a better held-out accuracy after which the training stops", Optional(COUNT), None
+        "epochs without a better accuracy until it stops early", Optional(COUNT), None
     )
 
     beta_1: float | None = setting(
@@ -123,17 +123,15 @@ class Recipe(Augmentation):
         "largest norm of the whole gradient; 0 for no limit", Optional(_AMOUNT), None
     )
 
-    accumulate: int = setting(
-        "parts of a batch that are computed one after another, to need less memory", COUNT, 1
-    )
+    accumulate: int = setting("parts of a batch, one after another, to save memory", COUNT, 1)
     ema_decay: float | None = setting(
-        "decay of the moving average of the weights that is measured and saved; none if none",
+        "of an average of the weights, which is measured and saved",
         Optional(Number(0, 1, open_low=True, open_high=True)),
         None,
     )
-    freeze: bool = setting("train the classifier alone, on the features of --weights", Switch(), False)
+    freeze: bool = setting("train the classifier alone", Switch(), False)
     precision: str = setting(
-        "of the layers that are not binary; the binary ones and the logits stay in float32",
+        "of layers that are neither binary nor the last",
         Choice(PRECISIONS),
         "float32",
     )

@@ -69,6 +69,8 @@ def test_every_field_decides_or_does_not(name):
 def test_runs_that_differ_in_the_networks_normalization_only_are_two(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.claim(CONFIG)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "checkpoint").touch()
     other = dataclasses.replace(CONFIG, overrides={**CONFIG.overrides, "normalization": "bnext_cifar"})
     with pytest.raises(UserError, match=r"its overrides.normalization is cifar10, asked for is bnext_cifar"):
         folder.claim(other)
