@@ -7,6 +7,7 @@ from typing import Any
 
 from absl.flags import FlagValues
 
+from bnn_keras.cli.checkpoint import listed
 from bnn_keras.cli.network import parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.runs import RunFolder
@@ -75,13 +76,8 @@ def _check_overrides(values: FlagValues, run: str, there: Mapping[str, Any]) -> 
     """Refuse settings of the network that contradict those of the run."""
     stem = {"stem": values.stem} if values.stem else {}
     for key, value in {**parse_settings(values.model, values.set), **stem}.items():
-        if key not in there or _listed(value) != _listed(there[key]):
+        if key not in there or listed(value) != listed(there[key]):
             raise _contradiction(run, f"set={key}", there.get(key, "the published value"), value)
-
-
-def _listed(value: object) -> object:
-    """As config.json holds it."""
-    return [_listed(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _contradiction(run: str, key: str, there: object, value: object) -> UserError:

@@ -18,9 +18,9 @@ from bnn_keras.cli import flags, interruption
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, SWITCH, Flag
 from bnn_keras.cli.network import SET, parse_settings
 from bnn_keras.errors import UserError
-from bnn_keras.settings import checkpoint
 from bnn_keras.settings.address import Address
 from bnn_keras.settings.augmentation import EDGE, Augmentation
+from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
 from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.kinds import SEED, Choice, Optional, Text
 from bnn_keras.settings.recipe import FIELDS as RECIPE_FIELDS
@@ -52,7 +52,7 @@ FLAGS = [
     Flag("seeds", Optional(COUNT), "train so many times, from --seed up; prints mean and deviation"),
     Flag("output_dir", PATH, "run folder; runs/MODEL-DATASET if not given"),
     Flag("weights", PATH, "checkpoint to start from; other classes get a new head"),
-    Flag("checkpoint_steps", COUNT, "steps between checkpoints", checkpoint.STEPS),
+    Flag("checkpoint_steps", COUNT, "steps between checkpoints", CHECKPOINT_STEPS),
     Flag("strategy", Optional(Choice(("none", "mirrored", "multiworker"))), "of tf.distribute"),
     Flag("sync_batch_norm", SWITCH, "BatchNorm over the images of all replicas, not each one's own", False),
     Flag("data_service", Address(), "tf.data service that decodes; bnn data-service starts one"),
@@ -128,6 +128,7 @@ def _train(
 ) -> None:
     """One training with one seed."""
     from bnn_keras import distillation, training
+    from bnn_keras.cli import checkpoint
     from zoo import registry
 
     training.make_deterministic(seed)
@@ -149,5 +150,6 @@ def _train(
         seed=seed,
         settings={**settings, "overrides": overrides},
         **{key: values[key].value for key in options},
+        weights_note=checkpoint.difference(values.model, overrides, values.weights),
         **stop,
     )

@@ -44,6 +44,7 @@ def train(
     seed: int = 0,
     settings: Mapping | None = None,
     weights: str | os.PathLike | None = None,
+    weights_note: str = "",
     checkpoint_steps: int = CHECKPOINT_STEPS,
     sync_batch_norm: bool = False,
     data_service: str | None = None,
@@ -73,6 +74,7 @@ def train(
         settings: further fields of `bnn_keras.runs.config.RunConfig` for config.json, such as the
             network's `overrides`.
         weights: a checkpoint to start from; a classifier for another number of classes is initialised anew.
+        weights_note: the `note` of `bnn_keras.weights.load`.
         checkpoint_steps: steps between checkpoints; there is also one at the end of each epoch.
         sync_batch_norm: whether BatchNorm computes its statistics over the images of all replicas.
         data_service: HOST:PORT of a tf.data service that decodes the training images.
@@ -125,7 +127,7 @@ def train(
     home = RunFolder(Path(output_dir))
     if weights is not None and not home.begun:
         # Before the folder is claimed: a file that does not fit leaves nothing.
-        print(weights_files.load(network, weights, new_head=True))
+        print(weights_files.load(network, weights, new_head=True, note=weights_note))
     with distribution.place_to_write(network.distribute_strategy, home.path) as place:
         folder = RunFolder(place)
         folder.claim(config)
