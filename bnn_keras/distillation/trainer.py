@@ -98,6 +98,10 @@ class Distilled(Trainer):
         return self.compiled_loss(y, student, share, regularization_losses=terms)
 
     @override
+    def logits_of(self, output: dict) -> tf.Tensor:
+        return output["logits"]
+
+    @override
     def compute_metrics(
         self,
         x: tf.Tensor | dict,
@@ -106,7 +110,7 @@ class Distilled(Trainer):
         sample_weight: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         if isinstance(y_pred, dict):
-            return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+            return super().compute_metrics(x, y, self.logits_of(y_pred), sample_weight)
         results = super().compute_metrics(x, y, y_pred, sample_weight)
         own = {metric.name for metric in (*self.losses_of, *self.weights_of, *self.attention_of)}
         return {name: value for name, value in results.items() if name not in own}

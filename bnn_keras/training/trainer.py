@@ -38,7 +38,8 @@ class Trainer(tf.keras.Model):
                 predicted = self(x, training=True)
                 loss = self.compute_loss(x, y, predicted, share)
             gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
-            self.compute_metrics(x, y, predicted, share)
+            # Not `compute_metrics`: its result is a sum over the replicas, which a loop must not contain.
+            self.compiled_metrics.update_state(y, self.logits_of(predicted), share)
             return i + 1, [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
 
         start = tf.constant(0), [tf.zeros_like(weight) for weight in weights]
@@ -47,6 +48,10 @@ class Trainer(tf.keras.Model):
         mean = [total / self.parts for total in sums]
         self.optimizer.apply_gradients(zip(mean, weights, strict=True))
         return self.get_metrics_result()
+
+    def logits_of(self, output: Any) -> tf.Tensor:
+        """The logits in the output of a training step."""
+        return output
 
     def _divide(self, tensor: tf.Tensor) -> tf.Tensor:
         """[batch, ...] as [parts, batch / parts, ...]."""
