@@ -137,6 +137,8 @@ class RunFolder:
     def is_finished(self, config: RunConfig) -> bool:
         """Whether a run with these settings is finished, and is not to be extended."""
         # In this order: a run that is extended loses its mark before its configuration changes.
+        if not self.config.is_file():  # another worker is about to write it
+            return False
         same = not any(self.read_config().differences(config))
         return same and self.finished.is_file()
 
