@@ -84,5 +84,6 @@ PAPER = Paper(
     recipes=RECIPES,
     params=PARAMS,
     check=shared.check_transitions,
+    larq_zoo_settings={"stem": "conv7x7", "kernel_clip": 1.3, "normalization": "larq_zoo"},
     hdf5_reader=larq_zoo.read,
 )

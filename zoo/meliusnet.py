@@ -138,5 +138,6 @@ PAPER = Paper(
     recipes=RECIPES,
     params=PARAMS,
     check=shared.check_transitions,
+    larq_zoo_settings={"stem_pool": 2, "kernel_clip": 1.3, "normalization": "larq_zoo"},
     hdf5_reader=larq_zoo.read,
 )

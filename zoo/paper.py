@@ -27,6 +27,7 @@ class Paper:
         check: raises UserError for settings that are valid alone and do not go together.
         torch_settings: the settings of `zoo.build` with which a network computes what the authors' PyTorch
             checkpoint computes.
+        larq_zoo_settings: the same for the files of larq-zoo.
         torch_naming, hdf5_reader: read the authors' checkpoints; see `bnn_keras.weights`.
     """
 
@@ -39,5 +40,6 @@ class Paper:
     params: Mapping[str, int] = dataclasses.field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], None] = lambda settings: None
     torch_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    larq_zoo_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     torch_naming: TorchNaming | None = None
     hdf5_reader: Hdf5Reader | None = None

@@ -1,5 +1,6 @@
 """Every network by its name: one builder, one list, one table of recipes."""
 
+import inspect
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -132,6 +133,25 @@ def settings_of(name: str) -> Mapping[str, Setting]:
 def torch_settings(name: str) -> dict[str, Any]:
     """The arguments of `build` with which a network computes what its authors' PyTorch checkpoint does."""
     return dict(paper_of(name).torch_settings)
+
+
+def larq_zoo_settings(name: str) -> dict[str, Any]:
+    """The arguments of `build` with which a network computes what larq-zoo's file does."""
+    return dict(paper_of(name).larq_zoo_settings)
+
+
+def all_settings(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a network with their defaults, as far as its function names these.
+
+    Args:
+        name: one of `list_models()`.
+        overrides: settings in place of the variant's own.
+    """
+    parameters = inspect.signature(paper_of(name).network).parameters
+    defaults = {key: parameters[key].default for key in settings_of(name) if key in parameters}
+    known = {key: value for key, value in defaults.items() if value is not inspect.Parameter.empty}
+    settings = {**known, **variant(name), **overrides}
+    return {"normalization": normalization_of(name, settings), **settings}
 
 
 def recipe(

@@ -3,7 +3,8 @@
 bnn train                          MeliusNet-29 on scikit-learn's digits
 bnn train --model=meliusnet22 --dataset=cifar10 --data_dir=DIR
 
-The same command resumes a run that was stopped. Settings that are not given are those of the recipe.
+The same command resumes a run that was stopped, and so does `bnn train --resume=RUN`, which reads all
+settings from the run; a larger --epochs extends it. Settings that are not given are those of the recipe.
 """
 
 import dataclasses
@@ -14,13 +15,13 @@ from typing import TYPE_CHECKING
 from absl.flags import FlagValues
 
 from bnn_keras import status
-from bnn_keras.cli import flags
+from bnn_keras.cli import flags, interruption
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, SWITCH, Flag
 from bnn_keras.cli.network import SET, parse_settings
 from bnn_keras.errors import UserError
-from bnn_keras.settings import checkpoint
 from bnn_keras.settings.address import Address
 from bnn_keras.settings.augmentation import EDGE, Augmentation
+from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
 from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.kinds import SEED, Choice, Number, Optional, Text
 from bnn_keras.settings.recipe import FIELDS as RECIPE_FIELDS
@@ -58,10 +59,11 @@ FLAGS = flags.in_groups(
     "Distillation",
     *flags.of_fields(dataclasses.fields(DistillationSettings)),
     "Run",
+    Flag("resume", PATH, "run folder to go on with; the other settings are the run's"),
     Flag("output_dir", PATH, "run folder; runs/MODEL-DATASET if not given"),
     Flag("seed", SEED, "of weights, order and augmentation", 0),
     Flag("seeds", Optional(COUNT), "train so many times, from --seed up; prints mean and deviation"),
-    Flag("checkpoint_steps", COUNT, "steps between checkpoints", checkpoint.STEPS),
+    Flag("checkpoint_steps", COUNT, "steps between checkpoints", CHECKPOINT_STEPS),
     Flag("log_seconds", Number(0), "between lines on progress; 0 for every step", status.LOG_SECONDS),
     Flag("strategy", Optional(Choice(("none", "mirrored", "multiworker"))), "of tf.distribute"),
     Flag("sync_batch_norm", SWITCH, "BatchNorm over the images of all replicas, not each one's own", False),
@@ -71,6 +73,7 @@ FLAGS = flags.in_groups(
 def run(values: FlagValues, positional: list[str]) -> None:
     """Train once for each seed."""
     from bnn_keras import data, runs
+    from bnn_keras.cli import resumption
     from bnn_keras.training import distribution, seeds
     from zoo import recipes, registry
 
@@ -79,6 +82,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
         print("\n".join(registry.list_models() if values.list_models else recipes.list_recipes()))
         return
     strategy = distribution.strategy_of(values.strategy)  # before any operation
+    recorded = resumption.resumed(values) if values.resume else None
     # Unknown names and values that are not valid are refused before the data are opened.
     registry.recipe(values.model, chosen=values.recipe)
     Augmentation(**flags.given(values, AUGMENTATION_KEYS))
@@ -87,11 +91,13 @@ def run(values: FlagValues, positional: list[str]) -> None:
     images = data.open(
         values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
     )
-    recipe = recipe_of(values, registry.recipe(values.model, images.name, images.kind, values.recipe))
+    if recorded is None:
+        recipe = recipe_of(values, registry.recipe(values.model, images.name, images.kind, values.recipe))
+        overrides = _overrides(values.model, images, settings)
+    else:
+        recipe, overrides = recorded.recipe, recorded.overrides or {}
     images = dataclasses.replace(images, augmentation=recipe.augmentation)
-    once = partial(
-        _train, values, strategy, lessons, _overrides(values.model, images, settings), images, recipe
-    )
+    once = partial(_train, values, strategy, lessons, overrides, images, recipe)
     folder = values.output_dir or runs.default(values.model, images.name)
     seeds.run(once, values.seed, values.seeds, folder, distribution.is_chief(strategy))
 
@@ -131,6 +137,7 @@ def _train(
 ) -> None:
     """One training with one seed."""
     from bnn_keras import distillation, training
+    from bnn_keras.cli import checkpoint
     from zoo import registry
 
     training.make_deterministic(seed)
@@ -138,6 +145,9 @@ def _train(
     with strategy.scope():
         network = registry.build(values.model, shape, classes, **overrides)
     settings = {key: values[key].value for key in ("model", "data_dir", "train_examples", "strict")}
+    # Several workers would have to stop after the same step: there a signal ends each of them at once.
+    alone = strategy.cluster_resolver is None or not strategy.cluster_resolver.task_type
+    stop = {"stop": interruption.requested} if alone else {}
     options = ("weights", "checkpoint_steps", "log_seconds", "sync_batch_norm", "data_service")
     distillation.train(
         lessons,
@@ -149,4 +159,6 @@ def _train(
         seed=seed,
         settings={**settings, "overrides": overrides},
         **{key: values[key].value for key in options},
+        weights_note=checkpoint.difference(values.model, overrides, values.weights),
+        **stop,
     )

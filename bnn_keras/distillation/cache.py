@@ -193,14 +193,14 @@ def prepare(
         UserError: the folder holds logits that do not fit, or a file cannot be written.
     """
     shown = FixedViews.from_dataset(dataset, views=views)
-    epochs, helpers = recipe.all_epochs, len(teachers) - 1
+    epochs, helpers = recipe.planned_epochs, len(teachers) - 1
     caches = []
     for number, teacher in enumerate(teachers):
         place = folder / f"{number}-{_file_name(teacher.name)}"
         caches.append(Cache(place, teacher, shown, recipe.batch_size, seed))
         active = [
             epoch
-            for epoch in range(epochs)
+            for epoch in range(recipe.all_epochs)
             if number == 0 or assistants.assistant_of(epoch, epochs, helpers) == number - 1
         ]
         caches[-1].prepare(sorted({shown.view(epoch) for epoch in active}))

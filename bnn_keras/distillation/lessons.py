@@ -99,7 +99,7 @@ def prepare(
         dataset = FixedViews.from_dataset(dataset, views=views)
     if distillation.teacher is None:
         return Lessons(dataset, settings=settings)
-    switches = assistants.switch_epochs(recipe.all_epochs, max(1, len(distillation.assistants)))
+    switches = assistants.switch_epochs(recipe.planned_epochs, max(1, len(distillation.assistants)))
     # In the scope of the student's strategy: each replica then reads its own copy of the teachers' weights.
     with network.distribute_strategy.scope():
         teacher, *helpers = (
@@ -118,8 +118,10 @@ def prepare(
     return Lessons(
         dataset,
         lambda student: Distilled(student, ask, objective, teachers=2 if helpers else 1),
-        (assistants.SwitchAssistant(names, recipe.all_epochs, panel.choose),) if helpers else (),
-        settings | {"distillation": _recorded(distillation, objective, teacher, helpers, switches)},
+        (assistants.SwitchAssistant(names, recipe.planned_epochs, panel.choose),) if helpers else (),
+        settings
+        | {"distillation": _recorded(distillation, objective, teacher, helpers, switches)}
+        | {"teaching": distillation},
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.errors import UserError, one_of
+from bnn_keras.nn.precision import computes_in, in_policy
 from bnn_keras.papers.teachers import knowledge_complexity
 
 # Keras's names of the precisions in which a teacher computes; its variables and logits stay float32.
@@ -135,17 +136,6 @@ def in_precision(network: tf.keras.Model, precision: str) -> tf.keras.Model:
     """
     if precision not in PRECISIONS:
         raise one_of("teacher precision", precision, PRECISIONS)
-    policy = PRECISIONS[precision]
-    layers = (layer for layer in network.submodules if isinstance(layer, tf.keras.layers.Layer))
-    if policy == "float32" and all(layer.compute_dtype == policy for layer in layers):
+    if precision == "float32" and computes_in(network, precision):
         return network
-
-    def lowered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
-        if isinstance(layer, tf.keras.Model):
-            return in_precision(layer, precision)
-        exact = layer.name in network.output_names or getattr(layer, "kernel_quantizer", None) is not None
-        return type(layer).from_config({**layer.get_config(), "dtype": "float32" if exact else policy})
-
-    twin = tf.keras.models.clone_model(network, clone_function=lowered)
-    twin.set_weights(network.get_weights())
-    return twin
+    return in_policy(network, PRECISIONS[precision])

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from bnn_keras.distillation import attention, ensemble
 from bnn_keras.distillation.panel import IMAGE, Ask
+from bnn_keras.training.trainer import Trainer
 
 ROLES = ("teacher", "assistant")
 
@@ -33,7 +34,7 @@ class Objective:
     stages: Sequence[str] = ()
 
 
-class Distilled(tf.keras.Model):
+class Distilled(Trainer):
     """A student with its teachers: a model for Keras's `fit` with another loss.
 
     In training its output is a dictionary with the student's logits and features. In evaluation it is the
@@ -67,7 +68,10 @@ class Distilled(tf.keras.Model):
     def call(self, inputs: tf.Tensor | dict, training: bool | None = None) -> tf.Tensor | dict:
         images = inputs[IMAGE] if isinstance(inputs, dict) else inputs
         logits, *features = tf.nest.flatten(self.student(images, training=training))
-        return {"logits": logits, "features": features} if training else logits
+        if not training:
+            return logits
+        # Those of a student in mixed precision are compared in the precision of its logits.
+        return {"logits": logits, "features": [tf.cast(f, logits.dtype) for f in features]}
 
     @override
     def compute_loss(
@@ -94,6 +98,10 @@ class Distilled(tf.keras.Model):
         return self.compiled_loss(y, student, share, regularization_losses=terms)
 
     @override
+    def logits_of(self, output: dict) -> tf.Tensor:
+        return output["logits"]
+
+    @override
     def compute_metrics(
         self,
         x: tf.Tensor | dict,
@@ -102,7 +110,7 @@ class Distilled(tf.keras.Model):
         sample_weight: tf.Tensor | None,
     ) -> dict[str, tf.Tensor]:
         if isinstance(y_pred, dict):
-            return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+            return super().compute_metrics(x, y, self.logits_of(y_pred), sample_weight)
         results = super().compute_metrics(x, y, y_pred, sample_weight)
         own = {metric.name for metric in (*self.losses_of, *self.weights_of, *self.attention_of)}
         return {name: value for name, value in results.items() if name not in own}

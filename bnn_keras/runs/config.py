@@ -9,6 +9,7 @@ from typing import Any
 
 from bnn_keras.json_file import read_json
 from bnn_keras.settings.augmentation import Kind
+from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.preprocessing import Preprocessing
 from bnn_keras.settings.recipe import Recipe
 
@@ -39,6 +40,7 @@ class RunConfig:
         weights: the checkpoint that the training starts from, if any.
         views: fixed views of each image, if they are fixed.
         distillation: the teachers and how they teach, if there are any.
+        teaching: the settings of distillation as the user gave them, if there is a teacher.
         sync_batch_norm: whether BatchNorm takes its statistics over the images of all replicas.
         checkpoint_steps: steps between checkpoints.
         replicas: of the strategy.
@@ -61,6 +63,7 @@ class RunConfig:
     weights: str | None = field(default=None, metadata=DECIDES)
     views: int | None = field(default=None, metadata=DECIDES)
     distillation: dict[str, Any] | None = field(default=None, metadata=DECIDES)
+    teaching: DistillationSettings | None = field(default=None, metadata=NEUTRAL)
     sync_batch_norm: bool = field(default=False, metadata=DECIDES)
     checkpoint_steps: int | None = field(default=None, metadata=NEUTRAL)
     replicas: int = field(default=1, metadata=NEUTRAL)

@@ -11,7 +11,6 @@ from bnn_keras.runs.calibration import Calibration, calibration
 from bnn_keras.runs.prediction import BATCH, TOP, probabilities
 from bnn_keras.runs.trained import TrainedNetwork
 
-
 TOP5_CLASSES = 10  # with fewer classes, top-5 accuracy says little
 
 

@@ -17,6 +17,7 @@ from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings import checkpoint
 
 LARGEST_LABELS = 2**26  # bytes
+LIST = "checkpoint"  # TensorFlow's name of the file that lists the checkpoints of a folder
 PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine", "numpy")
 
 
@@ -118,7 +119,7 @@ class RunFolder:
         # Of two processes that begin at once, the second finds the configuration of the first.
         with files.locked(self.path), files.writing(self.path):
             if self.config.is_file():
-                self._check_same(config)
+                self._take_over(config)
                 return
             strangers = sorted(entry.name for entry in self.path.iterdir() if not files.is_partial(entry))
             if strangers:
@@ -126,15 +127,42 @@ class RunFolder:
                     f"The output folder {self.path} is neither empty nor a run folder: "
                     f"it holds {strangers[0]!r}; choose another --output_dir."
                 )
-            config = dataclasses.replace(config, environment=environment())
-            files.write_text(self.config, config.to_json())
+            self._write(config)
 
-    def _check_same(self, asked: RunConfig) -> None:
-        for key, there, wanted in self.read_config().differences(asked):
+    @property
+    def begun(self) -> bool:
+        """Whether the run has come to a checkpoint; until then another one may take its place."""
+        return self.finished.is_file() or (self.checkpoints / LIST).is_file()
+
+    def is_finished(self, config: RunConfig) -> bool:
+        """Whether a run with these settings is finished, and is not to be extended."""
+        # In this order: a run that is extended loses its mark before its configuration changes.
+        if not self.config.is_file():  # another worker is about to write it
+            return False
+        same = not any(self.read_config().differences(config))
+        return same and self.finished.is_file()
+
+    def _take_over(self, config: RunConfig) -> None:
+        """Keep the configuration that is there, extend it, or replace that of a run that has not begun."""
+        there = self.read_config()
+        differences = list(there.differences(config))
+        if not differences:
+            return
+        extended = [key for key, *_ in differences] == ["extensions"] and config.recipe.extends(there.recipe)
+        if self.begun and not extended:
+            key, old, new = differences[0]
             raise UserError(
-                f"{self.path} holds a different run: its {key} is {there}, asked for is {wanted}; give the "
+                f"{self.path} holds a different run: its {key} is {old}, asked for is {new}; give the "
                 f"same settings to resume it, or another --output_dir."
             )
+        # Not while another process is training here.
+        with self.locked():
+            self.finished.unlink(missing_ok=True)
+            self._write(config)
+
+    def _write(self, config: RunConfig) -> None:
+        config = dataclasses.replace(config, environment=environment())
+        files.write_text(self.config, config.to_json())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -41,6 +41,7 @@ SCHEDULE_KEYS: dict[str, tuple[str, ...]] = {
 KEYS_OF = {"optimizer": OPTIMIZER_KEYS, "schedule": SCHEDULE_KEYS}
 NEEDED = {"cosine_restarts": "restart_epochs", "steps": "milestones"}
 DECAY_GROUPS = ("released", "binary")
+PRECISIONS = ("float32", "mixed_bfloat16")
 
 _WHOLE = Number(0, whole=True)
 _POSITIVE = Number(0, open_low=True)
@@ -85,6 +86,14 @@ class Recipe(Augmentation):
     cycle_momentum: float | None = setting("momentum at the peak of the cycle", Optional(_SHARE), None)
     tail_epochs: int = setting("further epochs at a constant learning rate", _WHOLE, 0)
     tail_learning_rate: float = setting("learning rate of the further epochs", _AMOUNT, 0.0)
+    extensions: tuple[int, ...] = setting(
+        "epochs of each cosine that extends the run",
+        Numbers(COUNT),
+        (),
+    )
+    patience: int | None = setting(
+        "epochs without a better accuracy until it stops early", Optional(COUNT), None
+    )
 
     beta_1: float | None = setting(
         "decay of Adam's mean; the optimizer's own if none", Optional(_SHARE), None
@@ -114,6 +123,18 @@ class Recipe(Augmentation):
         "largest norm of the whole gradient; 0 for no limit", Optional(_AMOUNT), None
     )
 
+    accumulate: int = setting("parts of a batch, one after another, to save memory", COUNT, 1)
+    ema_decay: float | None = setting(
+        "of an average of the weights, which is measured and saved",
+        Optional(Number(0, 1, open_low=True, open_high=True)),
+        None,
+    )
+    freeze: bool = setting("train the classifier alone", Switch(), False)
+    precision: str = setting(
+        "of layers that are neither binary nor the last",
+        Choice(PRECISIONS),
+        "float32",
+    )
     label_smoothing: float = setting("share of a label that is spread over all classes", Number(0, 1), 0.0)
     temperature_decay: float | None = setting(
         "factor of a progressive kernel's temperature per epoch", Optional(_DECAY), None
@@ -129,9 +150,43 @@ class Recipe(Augmentation):
         return Augmentation(**{field.name: getattr(self, field.name) for field in _AUGMENTATION})
 
     @property
-    def all_epochs(self) -> int:
-        """The number of epochs, those of the tail included."""
+    def planned_epochs(self) -> int:
+        """The number of epochs before all extensions, those of the tail included."""
         return self.epochs + self.tail_epochs
+
+    @property
+    def all_epochs(self) -> int:
+        """The number of epochs, those of the tail and of the extensions included."""
+        return self.planned_epochs + sum(self.extensions)
+
+    def extend(self, epochs: int) -> "Recipe":
+        """A copy with more epochs, for a run that is to be continued.
+
+        The epochs before remain as they were planned, whether or not they were trained already. The learning
+        rate of the new ones falls from `learning_rate` to `final_learning_rate` along half a cosine: a warm
+        restart (Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983).
+
+        Args:
+            epochs: of the whole run, with the new ones.
+
+        Raises:
+            UserError: fewer epochs than before.
+        """
+        if epochs < self.all_epochs:
+            raise UserError(
+                f"A run of {self.all_epochs} epochs can be extended and not shortened. "
+                f"Received: epochs={epochs}."
+            )
+        further = epochs - self.all_epochs
+        return self.replace(extensions=(*self.extensions, further)) if further else self
+
+    def extends(self, other: "Recipe") -> bool:
+        """Whether this is another recipe with further extensions."""
+        return (
+            self != other
+            and self.extensions[: len(other.extensions)] == other.extensions
+            and self.replace(extensions=other.extensions) == other
+        )
 
     def replace(self, **changes: Any) -> "Recipe":
         """A copy with other values."""
@@ -141,8 +196,8 @@ class Recipe(Augmentation):
         """A copy with the user's values.
 
         Another number of epochs rescales everything that is counted in epochs, keeps the share of the
-        training after which kernels are binary, and leaves out the tail. Another optimizer starts from
-        its own settings; another schedule keeps the settings that both have.
+        training after which kernels are binary, and leaves out the tail and the extensions. Another
+        optimizer starts from its own settings; another schedule keeps the settings that both have.
         """
         changes: dict = {}
         epochs = given.get("epochs", self.epochs)
@@ -162,6 +217,7 @@ class Recipe(Augmentation):
             "warmup_epochs": min(round(self.warmup_epochs * ratio), epochs - 1),
             "milestones": tuple(milestone * ratio for milestone in self.milestones),
             "tail_epochs": 0,
+            "extensions": (),
         }
         if self.restart_epochs is not None:
             rescaled["restart_epochs"] = max(1, round(self.restart_epochs * ratio))

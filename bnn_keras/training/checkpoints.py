@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from bnn_keras import files
 from bnn_keras.errors import UserError
+from bnn_keras.runs.folder import LIST
 
 KEEP = 2  # newest checkpoints
-PREFIX, STATE = "ckpt", "checkpoint"  # TensorFlow's names: of a checkpoint, and of the file that lists them
+PREFIX = "ckpt"  # TensorFlow's name of a checkpoint
 
 
 class Checkpoints:
@@ -66,9 +67,9 @@ def remove_partial(folder: Path) -> None:
     whole = {path.name for path in _listed(folder)}
     for entry in folder.glob("*"):
         checkpoint = re.fullmatch(rf"({PREFIX}-\d+)\.(index|data-\d+-of-\d+)", entry.name)
-        if entry.name == STATE or (checkpoint and checkpoint[1] in whole):
+        if entry.name == LIST or (checkpoint and checkpoint[1] in whole):
             continue
-        if entry.name.startswith((f"{PREFIX}-", f"{STATE}.tmp")):
+        if entry.name.startswith((f"{PREFIX}-", f"{LIST}.tmp")):
             with files.writing(entry):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
@@ -80,8 +81,8 @@ def _listed(folder: Path) -> list[Path]:
         UserError: there is a list, but it cannot be read.
     """
     state = tf.train.get_checkpoint_state(str(folder))
-    if state is None and (folder / STATE).exists():
-        raise UserError(f"Cannot read {folder / STATE}, the list of checkpoints.")
+    if state is None and (folder / LIST).exists():
+        raise UserError(f"Cannot read {folder / LIST}, the list of checkpoints.")
     return [] if state is None else [Path(path) for path in state.all_model_checkpoint_paths]
 
 

@@ -19,7 +19,8 @@ from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
 from bnn_keras.settings.kinds import COUNT, SEED, Number, convert_value
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
-from bnn_keras.training.loop import Run, plain_trainer
+from bnn_keras.training.loop import Run
+from bnn_keras.training.trainer import plain_trainer
 
 WIDTH = 80  # of printed lines
 
@@ -44,14 +45,18 @@ def train(
     seed: int = 0,
     settings: Mapping | None = None,
     weights: str | os.PathLike | None = None,
+    weights_note: str = "",
     checkpoint_steps: int = CHECKPOINT_STEPS,
     log_seconds: float = status.LOG_SECONDS,
     sync_batch_norm: bool = False,
     data_service: str | None = None,
     extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> str:
     """Train a network, or resume the training that was begun in `output_dir`.
+
+    A run is extended, finished or not, by its recipe with more epochs: see `Recipe.extend`.
 
     The same seed, machine and versions give the same weights, whether or not the run was interrupted, if
     `make_deterministic` was called before the network was built.
@@ -71,6 +76,7 @@ def train(
         settings: further fields of `bnn_keras.runs.config.RunConfig` for config.json, such as the
             network's `overrides`.
         weights: a checkpoint to start from; a classifier for another number of classes is initialised anew.
+        weights_note: the `note` of `bnn_keras.weights.load`.
         checkpoint_steps: steps between checkpoints; there is also one at the end of each epoch.
         log_seconds: between two lines on the progress where there is no terminal, and between two points
             in TensorBoard; 0 for every step.
@@ -80,6 +86,7 @@ def train(
         make_trainer: makes the model that is compiled and fitted from the network, for another
             `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded too, and
             the variables in its attribute `extra_state`, if it has one, are saved and restored.
+        stop: asked after every step; if it is true, a checkpoint is saved and `KeyboardInterrupt` raised.
 
     Returns:
         A sentence: the accuracy that was reached, the file, and the command that converts it.
@@ -123,24 +130,33 @@ def train(
             "data_service": data_service,
         }
     )
-    if sync_batch_norm:
-        distribution.synchronize_batch_norm(network)
     home = RunFolder(Path(output_dir))
+    if weights is not None and not home.begun:
+        # Before the folder is claimed: a file that does not fit leaves nothing.
+        print(weights_files.load(network, weights, new_head=True, note=weights_note))
     with distribution.place_to_write(network.distribute_strategy, home.path) as place:
         folder = RunFolder(place)
         folder.claim(config)
-        if home.finished.is_file():
+        if home.is_finished(config):
             sentence = home.finished.read_text(encoding="utf-8").strip()
             print(f"{home.path} is finished: {sentence}")
             return sentence
         with folder.locked():
             files.write_text(folder.labels, "".join(f"{name}\n" for name in dataset.class_names))
             print(_header(network, dataset, recipe), flush=True)
-            make = make_trainer or plain_trainer
-            run = Run(network, dataset, recipe, seed, folder, make, data_service, log_seconds)
+            run = Run(
+                network,
+                dataset,
+                recipe,
+                seed,
+                folder,
+                make_trainer or plain_trainer,
+                data_service,
+                log_seconds,
+                sync_batch_norm,
+                stop,
+            )
             if not run.resume(home):
-                if weights is not None:
-                    print(weights_files.load(network, weights, new_head=True))
                 run.begin()
             with dataset.decoding():
                 while not run.done:

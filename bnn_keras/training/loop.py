@@ -13,9 +13,12 @@ from bnn_keras.nn import quantizers
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.runs.table import FLIP_COLUMNS, Table
 from bnn_keras.settings.recipe import Recipe
-from bnn_keras.training import callbacks, distribution, flips, objective, optimizers
+from bnn_keras.training import callbacks, distribution, flips, objective
+from bnn_keras.training.averages import Averages, MeasureAverages
 from bnn_keras.training.checkpoints import Checkpoints, remove_partial, tensorflow_errors
 from bnn_keras.training.progress import Progress
+from bnn_keras.training.student import student_of, take_weights
+from bnn_keras.training.trainer import check_parts, compiled
 
 
 class _Position(tf.Module):
@@ -40,12 +43,14 @@ class Run:
     """The state of a training run.
 
     Args:
-        network: that is trained and saved.
+        network: that is trained and saved, with its initial weights.
         dataset, recipe, seed: what it is trained on, and how.
         folder: that this process writes to.
         make_trainer: from the network to the model that is compiled and fitted.
         data_service: HOST:PORT of the tf.data service that decodes the training images.
         log_seconds: between two lines on the progress, and between two points in TensorBoard.
+        sync_batch_norm: whether BatchNorm computes its statistics over the images of all replicas.
+        stop: asked after every step; if it is true, a checkpoint is saved and `KeyboardInterrupt` raised.
     """
 
     def __init__(
@@ -58,28 +63,36 @@ class Run:
         make_trainer: Callable[[tf.keras.Model], tf.keras.Model],
         data_service: str | None = None,
         log_seconds: float = status.LOG_SECONDS,
+        sync_batch_norm: bool = False,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.network, self.dataset, self.recipe, self.seed = network, dataset, recipe, seed
-        self.folder, self.data_service = folder, data_service
+        self.folder, self.data_service, self._stop = folder, data_service, stop
         self.steps = dataset.steps_per_epoch(recipe.batch_size)
         self.strategy = network.distribute_strategy
+        self.student = student_of(network, recipe)
+        if sync_batch_norm:
+            distribution.synchronize_batch_norm(self.student)
         with self.strategy.scope():
-            self.trainer = compiled(make_trainer(network), recipe, self.steps)
+            self.trainer = compiled(make_trainer(self.student), recipe, self.steps)
+        check_parts(self.trainer, recipe.accumulate, recipe.batch_size, self.strategy.num_replicas_in_sync)
         # Keras creates the metrics' variables with the first batch; a checkpoint needs them before.
         limit = self.strategy.num_replicas_in_sync
         with status.doing("building the graph of the evaluation"):
             held_out = self.trainer.evaluate(self._held_out(limit), steps=1, verbose=0, return_dict=True)
-        self.progressive = quantizers.progressive(network)
+        # A frozen kernel stays as it is.
+        self.progressive = [] if recipe.freeze else quantizers.progressive(self.student)
         self.position = _Position(len(self.progressive))
-        self.flips = flips.FlipCounter(network, self.steps)
+        self.flips = flips.FlipCounter(self.student, self.steps)
+        self.averages = Averages(self.student, recipe.ema_decay)
         self.checkpoints = Checkpoints(
             folder.checkpoints,
-            network=network,
+            network=self.student,
             optimizer=self.trainer.optimizer,
             metrics=list(self.trainer.metrics),
             flips=self.flips.variables,
             position=self.position,
-            extra=getattr(self.trainer, "extra_state", []),
+            extra=[*getattr(self.trainer, "extra_state", []), *self.averages.variables],
         )
         columns = ["epoch", *self.settings(), *(m.name for m in self.trainer.metrics)]
         columns += [f"val_{name}" for name in held_out] + ["seconds"]
@@ -108,8 +121,14 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are completed."""
-        return self.epoch == self.recipe.all_epochs
+        """Whether all epochs are completed, or the training stops early."""
+        return self.epoch == self.recipe.all_epochs or self.stops_early
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether the best epoch lies the recipe's `patience` back, or more."""
+        patience = self.recipe.patience
+        return patience is not None and self.epoch - int(self.position.best_epoch) >= patience
 
     def settings(self) -> dict[str, float]:
         """The present values of what the recipe changes during training."""
@@ -120,6 +139,7 @@ class Run:
 
     def begin(self) -> None:
         """Record the state of the initial weights; for a run that is not resumed."""
+        self.averages.reset()
         self.position.temperatures.assign(self._temperatures())
 
     def _temperatures(self) -> list[float]:
@@ -134,10 +154,10 @@ class Run:
         remove_partial(self.folder.checkpoints)
         resumed = self.checkpoints.restore(folder.checkpoints)
         if resumed:
-            print(
-                f"resuming at epoch {self.epoch + 1}, step {self.step} "
-                f"(global step {int(self.trainer.optimizer.iterations.numpy())})"
-            )
+            where = f"at epoch {self.epoch + 1}, step {self.step}"
+            if self.done:
+                where = f"after epoch {self.epoch}, the last"
+            print(f"resuming {where} (global step {int(self.trainer.optimizer.iterations.numpy())})")
         for table in (self.history, self.flip_table):
             table.cut(self.epoch)
         with tensorflow_errors(f"Cannot read {self.folder.tensorboard}"):
@@ -174,6 +194,8 @@ class Run:
         )
         last = {name: values[-1] for name, values in results.history.items()}
         self._complete_epoch(last, time.monotonic() - started)
+        if self._stop() and not self.done:
+            raise KeyboardInterrupt
 
     def _callbacks(self, started: float, checkpoint_steps: int) -> list[tf.keras.callbacks.Callback]:
         metrics = []
@@ -184,10 +206,17 @@ class Run:
 
         def after_batch() -> None:
             self.flips.update()
+            if self.averages.variables:
+                self.averages.update(self.trainer.optimizer.iterations.value())
             self.position.step.assign_add(1)
             self.position.seconds.assign(time.monotonic() - started)
-            if self.step % checkpoint_steps == 0 and self.step < self.steps:
+            if self.step == self.steps:
+                return  # the epoch is completed and saved first
+            stop = self._stop()
+            if stop or self.step % checkpoint_steps == 0:
                 self.save()
+            if stop:
+                raise KeyboardInterrupt
 
         # Without a decay the temperature stays constant.
         decay = self.recipe.temperature_decay or 1.0
@@ -195,6 +224,7 @@ class Run:
             *metrics,
             callbacks.StopAtNaN(),
             callbacks.EveryBatch(after_batch),
+            MeasureAverages(self.averages),
             callbacks.Temperature(self.progressive, self.position.temperatures, decay),
             self.progress,
         ]
@@ -237,7 +267,9 @@ class Run:
         if results["val_accuracy"] > float(self.position.best_accuracy):
             self.position.best_accuracy.assign(results["val_accuracy"])
             self.position.best_epoch.assign(epoch)
-            save_model(self.network, self.folder.best_model)
+            with self.averages.applied():
+                take_weights(self.network, self.student)
+                save_model(self.network, self.folder.best_model)
         self.position.epoch.assign(epoch)
         self.position.step.assign(0)
         self.position.seconds.assign(0)
@@ -255,17 +287,20 @@ class Run:
 
     def _check_weights(self) -> None:
         """Raise UserError for weights that are not finite: gradients may be so before the loss is."""
-        for weight in self.network.weights:
+        for weight in self.student.weights:
             if weight.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(weight))):
                 raise callbacks.not_a_number(f"{weight.name} is no longer finite", self.trainer.optimizer)
 
     def finish(self) -> str:
         """Write the last model, the report, and the mark of a finished run; return what was reached."""
         self.events.close()
+        self.averages.apply()
+        take_weights(self.network, self.student)
         save_model(self.network, self.folder.last_model)
+        early = f"stopped after epoch {self.epoch} of {self.recipe.all_epochs}; " if self.stops_early else ""
         sentence = (
-            f"reached {100 * float(self.position.best_accuracy):.2f} % on the held-out images in epoch "
-            f"{int(self.position.best_epoch)}, saved in {self.folder.best_model}; "
+            f"{early}reached {100 * float(self.position.best_accuracy):.2f} % on the held-out images "
+            f"in epoch {int(self.position.best_epoch)}, saved in {self.folder.best_model}; "
             f"to convert it: python convert.py {self.folder.path}"
         )
         with status.doing("writing the report"):
@@ -279,28 +314,3 @@ def save_model(network: tf.keras.Model, path: Path) -> None:
     """Write a .keras file, whole or not at all."""
     with files.replacing(path) as temporary:
         network.save(temporary)
-
-
-def plain_trainer(network: tf.keras.Model) -> tf.keras.Model:
-    """A model with the same layers, compiled in the network's place.
-
-    A compiled network would be saved with its optimizer.
-    """
-    return tf.keras.Model(network.inputs, network.outputs)
-
-
-def compiled(trainer: tf.keras.Model, recipe: Recipe, steps: int, jit: bool = False) -> tf.keras.Model:
-    """Compile a trainer with the recipe's optimizer, the loss and the metrics.
-
-    Args:
-        trainer: from images to logits.
-        recipe: of the training.
-        steps: in an epoch.
-        jit: whether the steps are compiled with XLA.
-    """
-    optimizer = optimizers.optimizer_of(recipe, steps)
-    # Otherwise the first step creates its variables and is traced twice.
-    optimizer.build(trainer.trainable_variables)
-    metrics = objective.metrics(trainer.output_shape[-1])
-    trainer.compile(optimizer, objective.CrossEntropy(), metrics, jit_compile=jit)
-    return trainer

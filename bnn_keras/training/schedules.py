@@ -170,16 +170,16 @@ class Warmup(Schedule):
 
 @register
 @dataclasses.dataclass(eq=False)
-class Tail(Schedule):
-    """A schedule for a duration, then a constant value."""
+class Followed(Schedule):
+    """A schedule for a duration, then another one, whose time starts where the first ends."""
 
     first: Schedule
     duration: float
-    value: float
+    then: Schedule
 
     @override
     def at(self, time: tf.Tensor) -> tf.Tensor:
-        return tf.where(time < self.duration, self.first.at(time), self.value)
+        return tf.where(time < self.duration, self.first.at(time), self.then.at(time - self.duration))
 
 
 @register
@@ -212,9 +212,15 @@ def learning_rate_of(recipe: Recipe, steps_per_epoch: int) -> Schedule:
         schedule = PerEpoch(_after_warmup(recipe, cosine, 1), steps_per_epoch)
     else:
         schedule = _after_warmup(recipe, _main_part(recipe, steps_per_epoch), steps_per_epoch)
-    if not recipe.tail_epochs:
-        return schedule
-    return Tail(schedule, recipe.epochs * steps_per_epoch, recipe.tail_learning_rate)
+    epochs = recipe.epochs
+    if recipe.tail_epochs:
+        schedule = Followed(schedule, epochs * steps_per_epoch, Constant(recipe.tail_learning_rate))
+        epochs += recipe.tail_epochs
+    for extension in recipe.extensions:
+        cosine = Cosine(recipe.learning_rate, extension * steps_per_epoch, recipe.final_learning_rate)
+        schedule = Followed(schedule, epochs * steps_per_epoch, cosine)
+        epochs += extension
+    return schedule
 
 
 def momentum_of(recipe: Recipe, steps_per_epoch: int) -> float | Schedule | None:

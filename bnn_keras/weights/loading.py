@@ -24,7 +24,7 @@ VALID = (
 )
 
 
-def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False) -> str:
+def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False, note: str = "") -> str:
     """Fill `model` from a checkpoint.
 
     Args:
@@ -32,15 +32,23 @@ def load(model: tf.keras.Model, path: str | os.PathLike, new_head: bool = False)
         path: a run folder (its best weights), a .keras file, a .weights.h5 file, an .h5 file of
             larq-zoo, or a PyTorch checkpoint of a network that was published as one.
         new_head: let the classifier keep its own weights if it has another number of classes.
+        note: what is known about the checkpoint, to be told with the result, good or bad.
 
     Returns:
-        A sentence that says what was loaded.
+        A sentence that says what was loaded, and the note.
 
     Raises:
         UserError: the file is missing or damaged, or holds the weights of another model; the message
             names the first key that does not fit.
     """
-    path = Path(path)
+    try:
+        sentence = _load(model, Path(path), new_head)
+    except UserError as error:
+        raise UserError(f"{str(error).rstrip('.')}; {note}." if note else str(error)) from error
+    return f"{sentence}; {note}" if note else sentence
+
+
+def _load(model: tf.keras.Model, path: Path, new_head: bool) -> str:
     if path.is_dir() or path.suffix == ".keras":
         return _fill(model, _by_layer(read_model(path)), find_model(path), new_head)
     if not path.is_file():

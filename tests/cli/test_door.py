@@ -249,7 +249,11 @@ TINY = ["--model=meliusneta", "--set=blocks=1,1,1,1", "--set=channels=32,32,32"]
 def test_interrupted_while_it_trains(place):
     words = [str(ROOT / "train.py"), *TINY, "--epochs=500", f"--output_dir={place}/run"]
     status, errors = interrupt(words, signal.SIGINT, line_with("recipe: "), place)
-    assert (status, errors) == (130, f"interrupted; to resume: python {' '.join(words)}\n")
+    # Before the first step there is nothing to save.
+    saving = ", saving a checkpoint (a second time ends at once)"
+    told = errors.replace(saving, "")
+    assert (status, told) == (130, f"interrupted; to resume: python {' '.join(words)}\n")
+    assert (place / "run" / "checkpoints" / "checkpoint").is_file() == (saving in errors)
     assert not list(place.rglob("*.partial*"))
     assert json.loads((place / "run" / "config.json").read_text())["model"] == "meliusneta"
 
@@ -276,6 +280,39 @@ sys.exit(door.main())
 """
     ended, errors = interrupt(["-c", code, word], number, line_with("ready"), place)
     assert ended == status and interrupted(errors)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_command_with_something_to_save_ends_itself_or_at_the_second_signal(twice, number, place):
+    code = """
+import sys, time
+from bnn_keras.cli import door, interruption
+def work(words):
+    interruption.requested()
+    print("ready", flush=True)
+    while not interruption.requested():
+        time.sleep(0.01)
+    print("noted", flush=True)
+    if sys.argv[1] == "twice":
+        time.sleep(60)
+    print("saved", file=sys.stderr)
+    raise KeyboardInterrupt
+door.run = work
+sys.exit(door.main())
+"""
+
+    def ready(started):
+        line_with("ready")(started)
+        if twice:
+            started.send_signal(number)
+            line_with("noted")(started)
+
+    status, errors = interrupt(["-c", code, "twice" if twice else "once"], number, ready, place)
+    assert status == 128 + number
+    line, *rest = errors.splitlines()
+    assert line.startswith("interrupted, saving a checkpoint (a second time ends at once); to start again: ")
+    assert rest == ([] if twice else ["saved"])
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,24 @@ def test_attention_is_part_of_the_step():
     assert difference == pytest.approx(2 * reached[0]["attention_loss"], rel=1e-4)
 
 
+def test_a_batch_in_parts_gives_the_step_of_the_whole():
+    images = np.random.default_rng(2).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
+    teacher = Teacher("teacher", pictures("teacher", ["a"])).watching(["a"])
+    reached = []
+    for parts in (1, 2):
+        tf.keras.utils.set_random_seed(1)
+        student = pictures("student", ["a"])
+        trainer = compiled(student, Panel(teacher), Objective(attention_weight=1.0, stages=("a",)), 1)
+        trainer.evaluate(images, np.arange(4) % 2, verbose=0)
+        trainer.parts = parts
+        shown = trainer.train_on_batch(images, np.arange(4) % 2, return_dict=True)
+        reached.append((shown, student.get_weights()))
+    (whole, expected), (parted, found) = reached
+    assert parted == pytest.approx(whole, rel=1e-4)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_held_out_images_are_judged_by_their_labels():
     inputs, weights, _ = example()
     labels = np.arange(BATCH) % CLASSES

@@ -8,6 +8,7 @@ import pytest
 from bnn_keras.errors import UserError
 from bnn_keras.runs import RunFolder
 from bnn_keras.runs.config import RunConfig
+from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.recipe import Recipe
 
 CONFIG = RunConfig(
@@ -27,6 +28,7 @@ OTHER = {
     "recipe": dataclasses.replace(CONFIG.recipe, learning_rate=0.2),
     "distillation": {"teacher": "runs/other"},
     "environment": {"python": "3.12"},
+    "teaching": DistillationSettings(teacher="runs/other"),
     "train_examples": 7,
     "sync_batch_norm": True,
     "strict": True,
@@ -82,6 +84,8 @@ def test_every_field_decides_or_does_not(name):
 def test_runs_that_differ_in_the_networks_normalization_only_are_two(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.claim(CONFIG)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "checkpoint").touch()
     other = dataclasses.replace(CONFIG, overrides={**CONFIG.overrides, "normalization": "bnext_cifar"})
     with pytest.raises(UserError, match=r"its overrides.normalization is cifar10, asked for is bnext_cifar"):
         folder.claim(other)

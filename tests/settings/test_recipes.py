@@ -299,7 +299,8 @@ OTHER = {
     **{"temperature_decay": 0.5, "crop_area": (0.25, 0.5), "crop_aspect": (0.5, 2.0)},
     **{"interpolation": "bicubic", "evaluation_edge": 230, "flip": False},
     **{"color_jitter": (0.5, 0.25, 0.5, 0.25), "hsv_jitter": (0.5, 0.25, 0.5), "lighting": 0.5},
-    **{"rand_augment": "rand-m9", "mixup": 0.5, "cutmix": 0.25, "repeats": 3},
+    **{"extensions": (2, 3), "patience": 2, "accumulate": 2, "ema_decay": 0.5, "freeze": True},
+    **{"precision": "mixed_bfloat16", "rand_augment": "rand-m9", "mixup": 0.5, "cutmix": 0.25, "repeats": 3},
 }
 # What a key needs beside it.
 WITH = {

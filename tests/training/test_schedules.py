@@ -175,7 +175,7 @@ def test_pytorch_has_the_same(scheduler, theirs, ours):
 
 ALL = {
     "constant": {},
-    "cosine": {"warmup_epochs": 2},
+    "cosine": {"warmup_epochs": 2, "extensions": (1, 2)},
     "cosine_per_epoch": {"warmup_epochs": 2},
     "cosine_restarts": {"restart_epochs": 3},
     "linear": {"warmup_epochs": 2, "final_learning_rate": 0.1},
@@ -198,6 +198,16 @@ def test_survives_its_config_and_counts_in_float64(name):
     # The same in a graph, where the step is a variable.
     step = tf.Variable(33, dtype=tf.int64)
     assert float(tf.function(lambda: schedule(step))()) == pytest.approx(float(schedule(33)), rel=1e-14)
+
+
+def test_an_extension_changes_no_epoch_before_it_and_falls_from_the_peak():
+    planned = Recipe(
+        epochs=3, batch_size=1, optimizer="sgd", learning_rate=0.5, final_learning_rate=0.1, tail_epochs=1
+    )
+    before, after = (schedules.learning_rate_of(recipe, 10) for recipe in (planned, planned.extend(6)))
+    assert rates(after, 40) == rates(before, 40)
+    cosine = schedules.Cosine(0.5, 20, 0.1)
+    assert rates(after, 65)[40:] == rates(cosine, 25)
 
 
 def test_the_iterations_of_a_long_run_are_told_apart():

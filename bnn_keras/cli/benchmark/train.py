@@ -66,7 +66,7 @@ def _step(
 ) -> Callable[[], object]:
     import zoo
     from bnn_keras.distillation.teacher import in_precision
-    from bnn_keras.training.loop import compiled, plain_trainer
+    from bnn_keras.training.trainer import compiled, plain_trainer
 
     shape, classes = (values.image_size, values.image_size, 3), len(dataset.class_names)
     network = zoo.build(values.model, shape, classes)
