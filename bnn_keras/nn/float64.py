@@ -26,6 +26,9 @@ def rebuild(layer: tf.keras.layers.Layer, input_shape: Any = None, **changes: An
         if layer.weights:
             twin.build(input_shape or layer.get_input_shape_at(0))
             twin.set_weights(layer.get_weights()[: len(twin.weights)])
+        if isinstance(layer, tf.keras.layers.Normalization):
+            twin.build(input_shape or layer.get_input_shape_at(0))
+            twin.finalize_state()  # computes the mean and variance from the weights
     finally:
         tf.keras.backend.set_floatx(floatx)
     return twin

@@ -15,11 +15,13 @@ from typing import Any
 import larq_compute_engine as lce
 import tensorflow as tf
 
-from bnn_keras.deploy.conversion import borders
+from bnn_keras.deploy.conversion import borders, forms
 from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps
 from bnn_keras.errors import UserError
 from bnn_keras.files import writing
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph, run_graph
+from bnn_keras.nn.inference import infer
+from bnn_keras.nn.registration import traits_of
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 INPUT = "image"
@@ -96,6 +98,11 @@ def _convert(model: tf.keras.Model, graph: Graph, outputs: dict[str, Value]) -> 
 
 def _lower(call: Call, fill: Callable[[Any], Any]) -> Any:
     args, kwargs = fill(call.args), fill(call.kwargs)
-    if borders.need_care(call):
-        return borders.padded_with_ones(call.layer, tf.nest.flatten(args)[0])
-    return call.layer(*args, **kwargs)
+    if traits_of(call.layer).idle and not call.kwargs.get("training"):
+        return tf.nest.flatten(args)[0]
+    if form := forms.form_of(call):
+        return form(tf.nest.flatten(args)[0])
+    with forms.convertible(call.layer):
+        if borders.need_care(call):
+            return borders.padded_with_ones(call.layer, tf.nest.flatten(args)[0])
+        return infer(call.layer, args, kwargs)

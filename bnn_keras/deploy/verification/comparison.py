@@ -164,7 +164,8 @@ def _tap(name: str, theirs: np.ndarray, model: Interval, is_open: bool, trap: st
     difference = np.abs(theirs.astype(np.float64) - ours)
     difference[~np.isfinite(difference)] = np.inf
     ratio = difference / np.maximum(radius, SMALLEST)
-    ratio[~np.isfinite(ratio)] = np.inf  # a model of NaNs has no function to keep
+    # A model of NaNs has no function to keep; without a bound, nothing is known of a value.
+    ratio[~(np.isfinite(ratio) & np.isfinite(radius))] = np.inf
     # Without an open sign the radius is that of rounding alone, also where all values are 0.
     undecided = is_open & (radius > DECIDED * max(ours.std(), np.abs(ours).mean(), SMALLEST))
     return Tap(
