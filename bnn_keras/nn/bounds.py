@@ -272,12 +272,16 @@ def _around(values: tf.Tensor) -> tf.Tensor:
     return tf.nn.max_pool2d(values, 3, 1, "SAME")
 
 
-def unknown(layer: Any, what: str) -> UserError:
+class UnknownBoundError(UserError):
+    """No bound of a layer's rounding is known."""
+
+
+def unknown(layer: Any, what: str) -> UnknownBoundError:
     """The refusal of a layer without a bound."""
-    return UserError(
-        f"Cannot check layer {layer.name!r}: no bound of its rounding is known for {what}; known are "
-        f"convolutions, dense layers, BatchNorm, pooling, the usual activations, and layers that move or "
-        f"join tensors. Give a layer of your own its bound with bnn_keras.nn.register(bound=...)."
+    return UnknownBoundError(
+        f"Cannot check layer {layer.name!r}: no bound of its rounding is known for {what}; give its class a "
+        f"bound with bnn_keras.nn.register(bound=...), or leave this layer alone unchecked with "
+        f"--unchecked={layer.name} (unchecked=[{layer.name!r}] of bnn_keras.convert)."
     )
 
 

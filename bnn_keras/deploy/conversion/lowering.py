@@ -9,7 +9,7 @@ tensors of the taps have the names of their layers and are not outputs any more.
 
 import functools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import larq_compute_engine as lce
@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from bnn_keras.deploy.conversion import borders, forms
 from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps
+from bnn_keras.deploy.exemptions import exempt
 from bnn_keras.errors import UserError
 from bnn_keras.files import writing
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph, run_graph
@@ -27,11 +28,12 @@ from bnn_keras.tflite.flatbuffer import Flatbuffer
 INPUT = "image"
 
 
-def to_flatbuffer(model: tf.keras.Model) -> bytes:
+def to_flatbuffer(model: tf.keras.Model, unchecked: Sequence[str] = ()) -> bytes:
     """Convert a model, without checking anything.
 
     Args:
         model: functional or sequential, one input [batch, height, width, channels], one output, float32.
+        unchecked: the names of layers that will not be compared, see `bnn_keras.convert`.
 
     Returns:
         The bytes of a .tflite file that takes one image at a time. Its tensors at the taps have the names
@@ -42,7 +44,7 @@ def to_flatbuffer(model: tf.keras.Model) -> bytes:
     """
     graph = read_graph(model)
     _check_form(model, graph)
-    taps = find_taps(graph)
+    taps = find_taps(graph, exempt(graph, unchecked))
     # Not the names themselves: the names of a signature may not contain slashes.
     keys = {f"tap_{i}": value for i, value in enumerate(taps)}
     file = Flatbuffer(_convert(model, graph, keys))
