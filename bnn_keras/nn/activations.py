@@ -73,7 +73,8 @@ def name_of(activation: Any) -> str:
     """The name of an activation, such as "relu"; that of the class for a layer."""
     if isinstance(activation, tf.keras.layers.Layer):
         return type(activation).__name__
-    return str(tf.keras.activations.serialize(activation))
+    name = tf.keras.activations.serialize(activation)
+    return name if isinstance(name, str) else getattr(activation, "__name__", type(activation).__name__)
 
 
 def radius(function: Function, interval: Interval, low: Any, center: Any, high: Any) -> tf.Tensor:

@@ -21,7 +21,7 @@ K = tf.keras.layers
 # Activations that carry a difference of their input no further, and round nothing.
 LINEAR_ACTIVATIONS = ("linear", "relu", "relu6")
 # Layers that may be the activation of another one; quantizers are layers too.
-MONOTONE_LAYERS = (K.ReLU, K.LeakyReLU, K.ELU, K.ThresholdedReLU, lq.quantizers.Quantizer)
+MONOTONE_LAYERS = (K.ReLU, K.LeakyReLU, K.ELU, lq.quantizers.Quantizer)
 
 
 def moves(step: Step) -> list[tf.Tensor]:

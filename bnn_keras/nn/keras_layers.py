@@ -43,7 +43,7 @@ LAYERS: dict[type, Traits] = {
     K.Resizing: Traits(bounds.resizes),
     K.CenterCrop: Traits(bounds.crops_or_resizes, moves=True),
     **dict.fromkeys((K.AveragePooling2D, K.GlobalAveragePooling2D), AVERAGING),
-    **dict.fromkeys((K.ELU, K.LeakyReLU, K.ThresholdedReLU, lq.quantizers.Quantizer), MONOTONE),
+    **dict.fromkeys((K.ELU, K.LeakyReLU, lq.quantizers.Quantizer), MONOTONE),
     # Its scale is the mean of all values.
     lq.quantizers.MagnitudeAwareSign: Traits(elementwise=True),
     K.ReLU: Traits(bounds.monotone, elementwise=True, passes_signs=True, fuses=True),
