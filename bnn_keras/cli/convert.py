@@ -43,6 +43,7 @@ FLAGS = [
     ),
     DATA_DIR,
     Flag("images", COUNT, "compare on no more images", 500),
+    Flag("unchecked", Text("a layer's name"), "a layer not to compare; several are possible", repeated=True),
     Flag("orientation", Choice(ORIENTATIONS), "of the images that the file takes", UPRIGHT),
 ]
 
@@ -56,7 +57,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
     compared = job.images(source, values.dataset, values.data_dir, values.images)
     if values.orientation == UPSIDE_DOWN:
         source, compared = source.turned(), compared.turned()
-    job.write(source, compared, values.output)
+    job.write(source, compared, values.output, values.unchecked)
 
 
 def _source(values: FlagValues, positional: list[str]) -> "Source":

@@ -1,6 +1,7 @@
 """Conversion of a trained model to a checked TFLite file."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +27,11 @@ __all__ = [
 
 
 def convert(
-    model: tf.keras.Model, images: np.ndarray, labels: np.ndarray | None = None
+    model: tf.keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    unchecked: Sequence[str] = (),
+    shows_progress: bool = False,
 ) -> tuple[bytes, Report]:
     """Convert a model and check the file against it.
 
@@ -35,12 +40,16 @@ def convert(
         images: float32 [n, height, width, channels], real ones, on which both are compared.
         labels: [n], their classes, to measure the accuracy before and after the hard sign of progressive
             kernels; or None.
+        unchecked: the names of layers whose rounding has no known bound. Their outputs are not compared;
+            everything else is. A binary layer is always checked.
+        shows_progress: print how many stages are compared.
 
     Returns:
         The bytes of the .tflite file, and the `Report` of what was compared.
 
     Raises:
-        UserError: the model cannot be converted or checked, or the file failed a check.
+        UserError: the model cannot be converted or checked, a layer cannot be left unchecked, or the file
+            failed a check.
 
     Example:
         >>> import bnn_keras
@@ -51,7 +60,7 @@ def convert(
         (8, 20)
     """
     hard = hardening.harden(model)
-    flatbuffer = to_flatbuffer(hard)
-    report = verify(hard, flatbuffer, images)
+    flatbuffer = to_flatbuffer(hard, unchecked)
+    report = verify(hard, flatbuffer, images, unchecked, shows_progress)
     require(report, model.name)
     return flatbuffer, dataclasses.replace(report, hardening=hardening.measure(model, hard, images, labels))

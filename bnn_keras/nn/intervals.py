@@ -14,6 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from bnn_keras.nn.inference import infer
+
 UNIT = 2.0**-24  # half the distance from 1 to the next float32
 # Roundings besides those of a sum's terms: constants that are folded and stored, a scale, a shift.
 SPARE = 8
@@ -105,4 +107,4 @@ def _apply(layer: Callable, args: Any, kwargs: Any, part: Callable[[Interval], t
     args, kwargs = tf.nest.map_structure(
         lambda leaf: part(leaf) if isinstance(leaf, Interval) else leaf, (args, kwargs)
     )
-    return tf.nest.flatten(layer(*args, **kwargs))
+    return tf.nest.flatten(infer(layer, args, kwargs))

@@ -33,7 +33,7 @@ def register(layer: Any = None, *, package: str = "Custom", **traits: Any) -> An
 
     or takes a class, also one of Keras's own whose traits are not known yet:
 
-        nn.register(tf.keras.layers.Softmax, bound=nn.bounds.softmax)
+        nn.register(tf.keras.layers.UnitNormalization, bound=my_bound)
 
     Args:
         layer: the class; None for use as a decorator.

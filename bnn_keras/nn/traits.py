@@ -40,6 +40,7 @@ class Traits:
             between them have this trait.
         fuses: the converter may make the layer a part of the operation before it.
         vanishes: the converter may make the layer a part of the operation after it, or no operation.
+        idle: the layer passes its input on outside of training, so that it is left out of a file.
         stores: the numbers of values in the constants that the layer needs in a file; one for each
             weight if not given.
         torch: for each weight, by its name, where a PyTorch checkpoint has it.
@@ -51,5 +52,6 @@ class Traits:
     passes_signs: bool = False
     fuses: bool = False
     vanishes: bool = False
+    idle: bool = False
     stores: Callable[[Any], Sequence[int]] = weight_sizes
     torch: Mapping[str, TorchWeight] = dataclasses.field(default_factory=dict)

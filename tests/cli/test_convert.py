@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bnn_keras import cli, deploy, files
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings.recipe import Recipe
 from tests.networks import binary_conv, network_around, tiny_melius
 
+keras = tf.keras.layers
 ROOT = Path(__file__).parents[2]
 CONFIG = RunConfig(
     model="meliusneta",
@@ -74,6 +76,20 @@ def test_the_newest_run_is_converted_into_its_folder(run_folder, monkeypatch, ca
     assert manifest["verified"]["images"] == 12 and manifest["verified"]["images_of"] == "digits"
     values = np.zeros((1, 32, 32, 3), np.float32)
     assert deploy.run(flatbuffer, values).shape == (1, 10)
+
+
+def test_a_layer_left_unchecked_is_in_the_manifest(tmp_path, capsys):
+    def wave(x):
+        return keras.Conv2D(4, 1, name="after")(keras.UnitNormalization(name="unit")(x))
+
+    network_around(wave, 8).save(tmp_path / "model.keras")
+    assert main(tmp_path / "model.keras", "--dataset=samples") == 2
+    assert "--unchecked=unit" in capsys.readouterr().err
+    assert main(tmp_path / "model.keras", "--dataset=samples", "--unchecked=unit") == 0
+    assert "not checked, as asked: unit" in capsys.readouterr().out
+    assert json.loads((tmp_path / "model.json").read_text())["verified"]["unchecked_layers"] == ["unit"]
+    assert main(tmp_path / "model.keras", "--dataset=samples", "--unchecked=unit", "--unchecked=after") == 2
+    assert "--unchecked=after: the rounding of this layer has a known bound" in capsys.readouterr().err
 
 
 def test_a_file_goes_where_it_is_told(run_folder, tmp_path, capsys):

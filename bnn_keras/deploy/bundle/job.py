@@ -3,13 +3,14 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
-from bnn_keras import accounting, data, deploy, files, runs, status
+from bnn_keras import accounting, data, deploy, files, runs
 from bnn_keras.deploy.conversion import orientation as orientations
 from bnn_keras.errors import UserError
 from bnn_keras.runs.trained import TrainedNetwork
@@ -148,8 +149,14 @@ def samples(height: int, width: int, number: int = SAMPLE_IMAGES) -> np.ndarray:
     return np.stack(pieces).astype(np.float32)
 
 
-def write(source: Source, compared: Compared, output: str | None) -> Path:
+def write(source: Source, compared: Compared, output: str | None, unchecked: Sequence[str] = ()) -> Path:
     """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
+
+    Args:
+        source: of the model.
+        compared: the images to compare on.
+        output: the path of the .tflite file; None takes the source's.
+        unchecked: the names of layers that are not compared, see `bnn_keras.convert`.
 
     Raises:
         UserError: the file was refused, or the disk is full. Nothing was written.
@@ -159,8 +166,9 @@ def write(source: Source, compared: Compared, output: str | None) -> Path:
         raise UserError(f"The output is a file that ends in .tflite. Received: {path}.")
     files.check_writable(path)
     print(f"converting {source.path} ({source.model.name})")
-    with status.doing(f"converting, and comparing the file with the model on {len(compared.images)} images"):
-        flatbuffer, report = deploy.convert(source.model, compared.images, compared.labels)
+    flatbuffer, report = deploy.convert(
+        source.model, compared.images, compared.labels, unchecked, shows_progress=True
+    )
     print("\n".join(deploy.lines(report)))
     manifest = json.dumps(_manifest(source, path, flatbuffer, report, compared.dataset), indent=2) + "\n"
     beside_path = path.with_suffix(".json")
@@ -219,6 +227,7 @@ def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Repo
             "images_of_another_class": [dataclasses.asdict(item) for item in report.exceptions],
             "weight_bytes": report.storage.weights,
             "weight_bytes_of_layers": report.storage.layers,
+            "unchecked_layers": report.unchecked,
             "metadata_bytes": report.storage.metadata,
         },
         "environment": runs.environment(),

@@ -9,27 +9,31 @@ tensors of the taps have the names of their layers and are not outputs any more.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import larq_compute_engine as lce
 import tensorflow as tf
 
-from bnn_keras.deploy.conversion import borders, frozen
+from bnn_keras.deploy.conversion import borders, forms, frozen
 from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps
+from bnn_keras.deploy.exemptions import exempt
 from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph, run_graph
+from bnn_keras.nn.inference import infer
+from bnn_keras.nn.registration import traits_of
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 INPUT = "image"
 
 
-def to_flatbuffer(model: tf.keras.Model) -> bytes:
+def to_flatbuffer(model: tf.keras.Model, unchecked: Sequence[str] = ()) -> bytes:
     """Convert a model, without checking anything.
 
     Args:
         model: functional or sequential, one input [batch, height, width, channels], one output, float32.
+        unchecked: the names of layers that will not be compared, see `bnn_keras.convert`.
 
     Returns:
         The bytes of a .tflite file that takes one image at a time. Its tensors at the taps have the names
@@ -40,7 +44,7 @@ def to_flatbuffer(model: tf.keras.Model) -> bytes:
     """
     graph = read_graph(model)
     _check_form(model, graph)
-    taps = find_taps(graph)
+    taps = find_taps(graph, exempt(graph, unchecked))
     # Not the names themselves: the names of a signature may not contain slashes.
     keys = {f"tap_{i}": value for i, value in enumerate(taps)}
     file = Flatbuffer(_convert(model, graph, keys))
@@ -88,6 +92,11 @@ def _convert(model: tf.keras.Model, graph: Graph, outputs: dict[str, Value]) -> 
 
 def _lower(call: Call, fill: Callable[[Any], Any]) -> Any:
     args, kwargs = fill(call.args), fill(call.kwargs)
-    if borders.need_care(call):
-        return borders.padded_with_ones(call.layer, tf.nest.flatten(args)[0])
-    return call.layer(*args, **kwargs)
+    if traits_of(call.layer).idle and not call.kwargs.get("training"):
+        return tf.nest.flatten(args)[0]
+    if form := forms.form_of(call):
+        return form(tf.nest.flatten(args)[0])
+    with forms.convertible(call.layer):
+        if borders.need_care(call):
+            return borders.padded_with_ones(call.layer, tf.nest.flatten(args)[0])
+        return infer(call.layer, args, kwargs)

@@ -5,6 +5,8 @@ for the sake of the comparison. During conversion every tap is an output of the 
 an operation vanishes, such as the addition of zeros, several taps are one tensor of the file.
 """
 
+from collections.abc import Collection
+
 import larq as lq
 import tensorflow as tf
 
@@ -14,20 +16,30 @@ from bnn_keras.nn.registration import is_function, traits_of
 OUTPUT = "output"
 
 
-def find_taps(graph: Graph) -> dict[Value, str]:
+def find_taps(graph: Graph, alone: Collection[Call] = ()) -> dict[Value, str]:
     """The taps of a model with their names; the first one is its output.
 
     They are the ends of stages, the values that several layers take, the inputs of signs, and all other
     values that no operation absorbs. These are all but those that are fused into a neighbouring
     operation, and those between a binary convolution and a sign, where LCE may compute signs only.
+
+    Args:
+        graph: of the model.
+        alone: calls that get a stage of their own: all that they take and give is a tap.
     """
     found = {graph.outputs[0]: OUTPUT}
+    ends = {value for call in alone for value in (*call.inputs, *call.outputs)}
     stages = {call.stage for call in graph.calls if "/" in call.path}
     for call in graph.calls:
         for value in call.outputs:
-            if value in found or _is_between_signs(graph, value):
+            if value in found or (value not in ends and _is_between_signs(graph, value)):
                 continue
-            if call.path in stages or len(graph.consumers(value)) > 1 or _stands_alone(graph, call, value):
+            if (
+                value in ends
+                or call.path in stages
+                or len(graph.consumers(value)) > 1
+                or _stands_alone(graph, call, value)
+            ):
                 found[value] = _new_name(call.path, found)
     return found
 

@@ -8,16 +8,19 @@ or random ones (`probes`).
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras.deploy.exemptions import needless
 from bnn_keras.deploy.verification import binary
 from bnn_keras.deploy.verification.layer64 import Layer64
+from bnn_keras.deploy.verification.progress import Progress
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.nn.binary import input_of
+from bnn_keras.nn.bounds import UnknownBoundError
 from bnn_keras.nn.graph import Call, Graph, Value, run_graph
 from bnn_keras.nn.intervals import Interval
 
@@ -51,15 +54,18 @@ class Comparison:
     Args:
         regions: of the model and its file.
         names: of the taps.
+        exempted: calls without a bound whose outputs are not compared.
 
     Attributes:
         meant: the calls that are meant to be binary, each with whether its input contains zeros for images.
+        progress: of the comparison.
     """
 
-    def __init__(self, regions: Regions, names: Mapping[Value, str]) -> None:
+    def __init__(self, regions: Regions, names: Mapping[Value, str], exempted: Collection[Call] = ()) -> None:
         self.regions = regions
         self.meant: dict[Call, bool] = {}
-        self._names = names
+        self.progress = Progress(0)
+        self._names, self._exempted = names, exempted
         self._layers: dict[int, Layer64] = {}
         self._producers = {value: call for call in regions.graph.calls for value in call.outputs}
 
@@ -89,6 +95,10 @@ class Comparison:
         taps = []
         for value in self._names:
             tensor = self.regions.tensors[value]
+            if tensor in computed:
+                self.progress.advance()
+            if self._is_exempt(value, given):
+                continue
             if self._is_same_tensor(value):
                 if tensor in given:
                     taps.append(self._compare_stage(value, {tensor}, given, given[tensor], note))
@@ -96,6 +106,28 @@ class Comparison:
                 sources = self.regions.taken_for(tensor)
                 taps.append(self._compare_stage(value, sources, given, computed[tensor], note))
         return taps
+
+    def number_of(self, tensors: Collection[int]) -> int:
+        """The number of taps among tensors of the file."""
+        return sum(self.regions.tensors[value] in tensors for value in self._names)
+
+    def _is_exempt(self, value: Value, given: Mapping[int, np.ndarray]) -> bool:
+        """Whether a tap is not compared; UserError if it could be."""
+        call = self._producers.get(value)
+        if call is None or call not in self._exempted:
+            return False
+        taken = {one: given.get(self.regions.tensors[one]) for one in call.inputs}
+        if all(values is not None for values in taken.values()):
+            try:
+                intervals = {one: Interval.exact(values) for one, values in taken.items()}
+                run_graph(Graph((call,), call.inputs, call.outputs), intervals, self._compute)
+            except UnknownBoundError:
+                return True
+            raise needless(call)
+        return True
+
+    def _compute(self, call: Call, fill: Callable[[Any], Any]) -> Any:
+        return self._layer(call)(fill(call.args), fill(call.kwargs))
 
     def _is_same_tensor(self, value: Value) -> bool:
         """Whether the layers since the last taps compute nothing in the file."""
@@ -157,6 +189,7 @@ class Comparison:
                 self.meant[call] = bool((used == 0).any())
 
 
+@np.errstate(invalid="ignore")  # values that are not finite have an infinite difference
 def _tap(name: str, theirs: np.ndarray, model: Interval, is_open: bool, trap: str) -> Tap:
     ours, radius = model.center.numpy(), model.radius.numpy()
     if theirs.shape != ours.shape:
@@ -164,7 +197,8 @@ def _tap(name: str, theirs: np.ndarray, model: Interval, is_open: bool, trap: st
     difference = np.abs(theirs.astype(np.float64) - ours)
     difference[~np.isfinite(difference)] = np.inf
     ratio = difference / np.maximum(radius, SMALLEST)
-    ratio[~np.isfinite(ratio)] = np.inf  # a model of NaNs has no function to keep
+    # A model of NaNs has no function to keep; without a bound, nothing is known of a value.
+    ratio[~(np.isfinite(ratio) & np.isfinite(radius))] = np.inf
     # Without an open sign the radius is that of rounding alone, also where all values are 0.
     undecided = is_open & (radius > DECIDED * max(ours.std(), np.abs(ours).mean(), SMALLEST))
     return Tap(

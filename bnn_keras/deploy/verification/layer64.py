@@ -3,10 +3,9 @@
 from typing import Any
 
 import larq as lq
-import numpy as np
 import tensorflow as tf
 
-from bnn_keras.nn.bounds import unknown
+from bnn_keras.nn.bounds import sums_of, unknown
 from bnn_keras.nn.float64 import rebuild
 from bnn_keras.nn.intervals import Interval, evaluate
 from bnn_keras.nn.registration import function_name, is_function, traits_of
@@ -35,9 +34,9 @@ class Layer64:
 
     def _terms(self, args: Any) -> int:
         """The terms of the sums that the outputs are, or are computed from one by one; see `Interval`."""
-        kernel = getattr(self.twin, "depthwise_kernel", getattr(self.twin, "kernel", None))
-        if kernel is not None and getattr(self.twin, "input_quantizer", None) is None:
-            return int(np.prod(kernel.shape[:-1]))
+        has_kernel = hasattr(self.twin, "kernel") or hasattr(self.twin, "depthwise_kernel")
+        if has_kernel and getattr(self.twin, "input_quantizer", None) is None:
+            return sum(terms for _, terms in sums_of(self.twin))
         intervals = [leaf for leaf in tf.nest.flatten(args) if isinstance(leaf, Interval)]
         return max((interval.terms for interval in intervals), default=0) if self.keeps_terms else 0
 

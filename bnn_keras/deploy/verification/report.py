@@ -42,6 +42,7 @@ class Report:
         exceptions: the images of another class.
         structure: what is wrong with the structure of the file, in words; then nothing else was compared.
         hardening: the effect of the hard sign; None for a model without progressive kernels.
+        unchecked: the names of the layers that were left unchecked.
     """
 
     layers: list[BinaryLayer]
@@ -51,6 +52,7 @@ class Report:
     exceptions: list[OtherClass]
     structure: list[str] = dataclasses.field(default_factory=list)
     hardening: Hardening | None = None
+    unchecked: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
@@ -77,6 +79,7 @@ def lines(report: Report) -> list[str]:
         f"rounding leaves {undecided:.2%} of the values open",
         f"same class: {report.images - len(report.exceptions)} of {report.images} images",
         *map(_exception, report.exceptions),
+        *([f"not checked, as asked: {', '.join(report.unchecked)}"] if report.unchecked else []),
         f"size: {report.storage.weights:,} bytes of weights, all of them needed by a layer; "
         f"{report.storage.metadata:,} bytes of names and structure",
     ]

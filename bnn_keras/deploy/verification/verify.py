@@ -1,12 +1,16 @@
 """All checks of a converted file."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from bnn_keras.deploy.conversion.taps import find_taps
+from bnn_keras.deploy.exemptions import exempt
 from bnn_keras.deploy.scores import scores
 from bnn_keras.deploy.verification import binary, probes, storage, structure
 from bnn_keras.deploy.verification.comparison import Comparison, Tap
+from bnn_keras.deploy.verification.progress import Progress
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.deploy.verification.report import OtherClass, Report
 from bnn_keras.nn.graph import read_graph
@@ -17,7 +21,13 @@ STAGE_IMAGES = 2  # compared in float64, stage by stage; the predicted class is 
 EXPLAINED = 8  # images of another class that are compared stage by stage as well
 
 
-def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Report:
+def verify(
+    model: tf.keras.Model,
+    flatbuffer: bytes,
+    images: np.ndarray,
+    unchecked: Sequence[str] = (),
+    shows_progress: bool = False,
+) -> Report:
     """Compare a file with the model that it was converted from.
 
     Args:
@@ -25,13 +35,16 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
             (`bnn_keras.deploy.conversion.hardening`).
         flatbuffer: the bytes of the file, from `bnn_keras.deploy.convert`.
         images: float32 [n, height, width, channels], as the model takes them; real ones.
+        unchecked: the names of layers without a bound that are not compared, see `bnn_keras.convert`.
+        shows_progress: print how many stages are compared.
 
     Returns:
         The report; the file is right if its `problems` are empty. An image of another class is no problem
         if it passes the comparison stage by stage: then rounding is the reason.
 
     Raises:
-        UserError: `flatbuffer` is not a TFLite file or is damaged, or no bound is known for a layer.
+        UserError: `flatbuffer` is not a TFLite file or is damaged, no bound is known for a layer, or a layer
+            cannot be left unchecked.
 
     Example:
         >>> import bnn_keras
@@ -43,7 +56,8 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
         []
     """
     graph, file = read_graph(model), check_tflite(flatbuffer, "The file")
-    taps, indices = find_taps(graph), file.tensors_by_name()
+    exempted = exempt(graph, unchecked)
+    taps, indices = find_taps(graph, exempted), file.tensors_by_name()
     tensors = {value: indices[name] for value, name in taps.items() if name in indices}
     regions = Regions(graph, file, {graph.inputs[0]: int(file.graph.inputs[0]), **tensors})
     problems = structure.problems(regions, taps)
@@ -52,21 +66,28 @@ def verify(model: tf.keras.Model, flatbuffer: bytes, images: np.ndarray) -> Repo
     ours, theirs = scores(model, images), Interpreter(flatbuffer, is_checked=True).predict(images)
     exceptions = _exceptions(ours, theirs)
     others = [item.image for item in exceptions[:EXPLAINED] if item.image >= STAGE_IMAGES]
-    comparison = Comparison(regions, taps)
-    compared = _compare(comparison, flatbuffer, np.concatenate([images[:STAGE_IMAGES], images[others]]))
+    comparison = Comparison(regions, taps, exempted)
+    compared = _compare(
+        comparison, flatbuffer, np.concatenate([images[:STAGE_IMAGES], images[others]]), shows_progress
+    )
     layers = binary.find(regions, comparison.meant)
     stored = storage.measure(regions, layers, len(flatbuffer))
-    return Report(layers, compared, stored, len(images), exceptions)
+    return Report(layers, compared, stored, len(images), exceptions, unchecked=list(unchecked))
 
 
-def _compare(comparison: Comparison, flatbuffer: bytes, images: np.ndarray) -> list[Tap]:
+def _compare(
+    comparison: Comparison, flatbuffer: bytes, images: np.ndarray, shows_progress: bool
+) -> list[Tap]:
     """Compare every tap on images, then on probes; of each tap the worse comparison."""
     regions = comparison.regions
     indices = sorted(set(regions.tensors.values()))
     returning = Interpreter(regions.file.returning(indices), is_checked=True)
     seen = dict(zip(indices, returning.predict_all([images]), strict=True))
+    probed = probes.stages(regions)
+    numbers = [comparison.number_of(taps) for taps in (set(indices), *(taps for _, taps in probed))]
+    comparison.progress = Progress(sum(numbers) if shows_progress else 0)
     found = comparison.on_images(seen)
-    for number, stages in probes.stages(regions):
+    for number, stages in probed:
         found += comparison.on_probes(*probes.run_stages(flatbuffer, regions, seen, number, stages))
     worst: dict[str, Tap] = {}
     for tap in found:
