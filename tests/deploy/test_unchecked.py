@@ -1,10 +1,11 @@
 """Layers that a user leaves unchecked: they alone are exempt, and the report says so."""
 
+import itertools
+
 import pytest
 import tensorflow as tf
 
-from bnn_keras import deploy
-from bnn_keras.deploy.verification.progress import Progress
+from bnn_keras import deploy, status
 from bnn_keras.errors import UserError
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 from tests.networks import binary_conv, images, network_around
@@ -58,16 +59,13 @@ def test_a_layer_that_cannot_be_left_out_is_named(converted, name, message):
         deploy.convert(converted[0], images(1, 8), unchecked=["wave", name])
 
 
-def test_progress_is_one_line_on_a_terminal_and_a_line_every_30_seconds_in_a_log(monkeypatch, capsys):
-    times = iter([0, 10, 31, 40])
-    monkeypatch.setattr("time.monotonic", lambda: next(times))
-    log = Progress(9)
-    for _ in range(2):
-        log.advance()
-    assert capsys.readouterr().out == "verifying: 2 of 9 stages\n"
-    monkeypatch.setattr("time.monotonic", lambda: 0)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    terminal = Progress(2)
-    for _ in range(2):
-        terminal.advance()
-    assert capsys.readouterr().out == "\rverifying: 1 of 2 stages\rverifying: 2 of 2 stages\n"
+def test_progress_is_shown_on_demand(converted, monkeypatch):
+    model = converted[0]
+    shown, clock = [], itertools.count(0, 31)
+    monkeypatch.setattr(status, "show", shown.append)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    deploy.convert(model, images(1, 8), unchecked=["wave"])
+    assert not shown
+    deploy.convert(model, images(1, 8), unchecked=["wave"], shows_progress=True)
+    total = len(shown)
+    assert shown == [f"verifying, stages: {done} of {total}" for done in range(total)] and total > 3

@@ -8,7 +8,8 @@ or random ones (`probes`).
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ import tensorflow as tf
 from bnn_keras.deploy.exemptions import needless
 from bnn_keras.deploy.verification import binary
 from bnn_keras.deploy.verification.layer64 import Layer64
-from bnn_keras.deploy.verification.progress import Progress
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.nn.binary import input_of
 from bnn_keras.nn.bounds import UnknownBoundError
@@ -58,13 +58,13 @@ class Comparison:
 
     Attributes:
         meant: the calls that are meant to be binary, each with whether its input contains zeros for images.
-        progress: of the comparison.
+        steps: asked for the next item at each tap that is compared.
     """
 
     def __init__(self, regions: Regions, names: Mapping[Value, str], exempted: Collection[Call] = ()) -> None:
         self.regions = regions
         self.meant: dict[Call, bool] = {}
-        self.progress = Progress(0)
+        self.steps: Iterator[int] = itertools.repeat(0)
         self._names, self._exempted = names, exempted
         self._layers: dict[int, Layer64] = {}
         self._producers = {value: call for call in regions.graph.calls for value in call.outputs}
@@ -96,7 +96,7 @@ class Comparison:
         for value in self._names:
             tensor = self.regions.tensors[value]
             if tensor in computed:
-                self.progress.advance()
+                next(self.steps)
             if self._is_exempt(value, given):
                 continue
             if self._is_same_tensor(value):

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras import status
 from bnn_keras.deploy.conversion.taps import find_taps
 from bnn_keras.deploy.exemptions import exempt
 from bnn_keras.deploy.scores import scores
 from bnn_keras.deploy.verification import binary, probes, storage, structure
 from bnn_keras.deploy.verification.comparison import Comparison, Tap
-from bnn_keras.deploy.verification.progress import Progress
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.deploy.verification.report import OtherClass, Report
 from bnn_keras.nn.graph import read_graph
@@ -85,10 +85,14 @@ def _compare(
     seen = dict(zip(indices, returning.predict_all([images]), strict=True))
     probed = probes.stages(regions)
     numbers = [comparison.number_of(taps) for taps in (set(indices), *(taps for _, taps in probed))]
-    comparison.progress = Progress(sum(numbers) if shows_progress else 0)
+    total = sum(numbers)
+    if shows_progress:
+        comparison.steps = status.counted(range(total), total, "verifying, stages")
     found = comparison.on_images(seen)
     for number, stages in probed:
         found += comparison.on_probes(*probes.run_stages(flatbuffer, regions, seen, number, stages))
+    if shows_progress:
+        status.clear()
     worst: dict[str, Tap] = {}
     for tap in found:
         worst[tap.name] = max(worst.get(tap.name, tap), tap, key=lambda tap: (tap.problem != "", tap.ratio))
