@@ -76,6 +76,7 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     """A network of the zoo with the weights of any checkpoint."""
     import zoo
     from bnn_keras import weights
+    from bnn_keras.cli import checkpoint
     from bnn_keras.deploy.bundle import job
     from bnn_keras.runs import trained
     from zoo import registry
@@ -85,6 +86,9 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     stem = weights.is_torch(Path(values.weights)) and registry.default_stem(values.model, "photographs", size)
     settings = {**({"stem": stem} if stem else {}), **parse_settings(values.model, values.set)}
     model = zoo.build(values.model, (size, size, 3), values.classes, **settings)
-    network = trained.load(values.weights, values.checkpoint, model)
+    note = checkpoint.difference(values.model, settings, values.weights)
+    network = trained.load(values.weights, values.checkpoint, model, note)
+    if note:
+        print(f"{network.path}: {note}")
     config = {"model": values.model, "recipe": dataclasses.asdict(zoo.recipe(values.model))}
     return job.Source(model, network.path, config, [], Path(f"{values.model}.tflite"))

@@ -59,7 +59,7 @@ class Cache:
         Raises:
             UserError: the folder holds other logits, or a file cannot be written.
         """
-        with files.locked(self.folder):
+        with files.locked(self.folder), self.dataset.decoding():
             self._prepare(views)
 
     def _prepare(self, views: Sequence[int]) -> None:

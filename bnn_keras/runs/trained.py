@@ -179,7 +179,9 @@ class TrainedNetwork:
         return data.read_prepared(path, self.preprocessing)
 
 
-def load(path: str | os.PathLike, which: str = BEST, model: tf.keras.Model | None = None) -> TrainedNetwork:
+def load(
+    path: str | os.PathLike, which: str = BEST, model: tf.keras.Model | None = None, note: str = ""
+) -> TrainedNetwork:
     """Load a trained network from any of its files.
 
     Args:
@@ -189,6 +191,7 @@ def load(path: str | os.PathLike, which: str = BEST, model: tf.keras.Model | Non
             accuracy) or "last".
         model: a Keras model to fill with the weights, from RGB in [0, 255], [batch, height, width, 3],
             to [batch, classes]. Its weights may then come from any file that `bnn_keras.weights.load` reads.
+        note: the `note` of `bnn_keras.weights.load`, for that model.
 
     Raises:
         UserError: there is no such file, it is damaged, or it holds another network's weights.
@@ -205,12 +208,12 @@ def load(path: str | os.PathLike, which: str = BEST, model: tf.keras.Model | Non
             path = weights.find_model(path, which)
         if not path.is_file():
             raise UserError(f"No such file or folder: {path}; valid: {VALID}.")
-        return _load(path, model)
+        return _load(path, model, note)
 
 
-def _load(path: Path, model: tf.keras.Model | None) -> TrainedNetwork:
+def _load(path: Path, model: tf.keras.Model | None, note: str) -> TrainedNetwork:
     if model is not None:
-        weights.load(model, path)
+        weights.load(model, path, note=note)
         return _with_model(path, model)
     if path.suffix == ".tflite":
         return _read_tflite(path)

@@ -8,6 +8,7 @@ import pytest
 import zoo
 from bnn_keras import cli
 from bnn_keras.cli.checkpoint import difference
+from bnn_keras.deploy.bundle import job
 from bnn_keras.runs import RunFolder
 from tests.cli.test_resume import CONFIG
 
@@ -60,3 +61,14 @@ def test_a_stem_that_does_not_fit_is_named_with_its_flag(run, tmp_path, monkeypa
     error = capsys.readouterr().err
     assert "it is another model's; these are weights of meliusneta with other settings, which" in error
     assert error.endswith("--set=stem=conv7x7 gives.\n") and not Path("runs").exists()
+
+
+def test_convert_names_the_settings_as_well(run, monkeypatch, capsys):
+    monkeypatch.setattr(job, "write", lambda *_: None)
+    words = ["convert", "--model=meliusneta", *TINY, "--image_size=32", "--classes=10", f"--weights={run}"]
+    assert cli.run([*words, "--set=stem=conv7x7"]) == 0
+    assert "best.keras: these are weights of meliusneta with other settings, which" in capsys.readouterr().out
+    assert cli.run([*words, "--set=stem=conv7x7", "--set=normalization=digits"]) == 0
+    assert "other settings" not in capsys.readouterr().out
+    assert cli.run(words) == 2
+    assert "--set=stem=conv7x7 gives.\n" in capsys.readouterr().err
