@@ -90,8 +90,8 @@ def test_a_stopped_run_resumes_and_ends_as_the_one_that_was_not_stopped(tmp_path
     digits = data.open("digits", train_examples=config["train_examples"])
     training.train(trained, digits, RECIPE, stopped, seed=SEED, settings=settings)
     expected = weights.read_model(FIXTURES / "finished" / "model.keras")
-    # On the processor that wrote the fixtures these are the same bits. Another one rounds differently: one sign
-    # that fell otherwise was seen to move the mean of the sums after it by 4e-4 of the largest.
+    # On the processor that wrote the fixtures these are the same bits. Another one rounds differently: one
+    # sign that fell otherwise was seen to move the mean of the sums after it by 4e-4 of the largest.
     for ours, theirs in zip(trained.weights, expected.weights, strict=True):
         tolerance = 1e-6 if ours.trainable else 2e-3 * max(1, np.abs(theirs).max())
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=tolerance, err_msg=ours.name)
