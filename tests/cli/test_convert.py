@@ -1,5 +1,6 @@
 """The verb convert: what it takes, what it writes, what it refuses."""
 
+import functools
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import tensorflow as tf
 from bnn_keras import cli, deploy, files
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings.recipe import Recipe
-from tests.networks import binary_conv, network_around, tiny_melius
+from tests.networks import binary_conv, images, network_around, tiny_melius
 
 keras = tf.keras.layers
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,20 @@ def run_folder(tmp_path_factory):
 
 def main(*arguments):
     return cli.run(["convert", *map(str, arguments)])
+
+
+@functools.cache
+def result():
+    """The file and the report of the network of all these runs."""
+    model = tiny_melius(32)
+    flatbuffer = deploy.to_flatbuffer(model)
+    return flatbuffer, deploy.verify(model, flatbuffer, images(1, 32))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No conversion, where it is looked at what is written, and not what is in it."""
+    monkeypatch.setattr(deploy, "convert", lambda *_, **__: result())
 
 
 def test_the_newest_run_is_converted_into_its_folder(run_folder, monkeypatch, capsys):
@@ -101,11 +116,13 @@ def test_a_file_goes_where_it_is_told(run_folder, tmp_path, capsys):
     assert "16 of 16 images" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_last_weights_on_demand(run_folder, capsys):
     assert main(run_folder, "--checkpoint=last", "--images=2", f"--output={run_folder / 'last.tflite'}") == 0
     assert "model.keras" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("quick")
 def test_weights_alone_belong_to_the_network_of_their_folder(run_folder, tmp_path, capsys):
     weights = run_folder / "tiny.weights.h5"
     assert main(weights, "--images=2", f"--output={tmp_path / 'm.tflite'}") == 0
@@ -117,6 +134,7 @@ def test_weights_alone_belong_to_the_network_of_their_folder(run_folder, tmp_pat
     )
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     weights = f"--weights={run_folder / 'tiny.weights.h5'}"
@@ -155,20 +173,15 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
     ],
     ids=lambda item: " ".join(item) if isinstance(item, list) else "",
 )
+@pytest.mark.usefixtures("quick")
 def test_mistakes_get_one_sentence_and_status_2(run_folder, arguments, message, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     before = sorted(run_folder.iterdir())
-    monkeypatch.setattr(deploy, "convert", quick)
     assert main(*(a.replace("RUN", str(run_folder)) for a in arguments)) == 2
     shown, error = capsys.readouterr()
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
     assert "converting" not in shown  # what takes minutes comes after what can be known at once
     assert sorted(run_folder.iterdir()) == before
-
-
-def quick(model, images, labels=None):
-    """In place of a conversion, where what is written is looked at and not what is in it."""
-    return deploy.to_flatbuffer(model), deploy.verify(model, deploy.to_flatbuffer(model), images[:1])
 
 
 def test_no_run_at_all(tmp_path, monkeypatch, capsys):
@@ -194,6 +207,7 @@ def test_a_truncated_model(run_folder, tmp_path, capsys):
     assert "not a whole .keras file" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_full_disk_leaves_nothing(run_folder, tmp_path, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -124,6 +124,7 @@ def train_and_die(folder, words, weights):
     )
 
 
+@pytest.mark.large
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(boosted, cooler, tmp_path, capsys):
     """A real kill, a step after a checkpoint in the middle of the second assistant's part."""
     undisturbed, words, weights = boosted

@@ -43,7 +43,9 @@ def test_phone_input_writes_what_the_file_takes(tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(np.load("input.npy"), np.broadcast_to((10, 20, 30), (1, 32, 32, 3)), atol=1e-3)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", ["plain_fit", *(pytest.param(n, marks=pytest.mark.large) for n in ("own_model", "own_images"))]
+)
 def test_an_example_ends_with_a_checked_file(name, tmp_path, monkeypatch, capsys):
     words, file, size, channels = RUNS[name]
     monkeypatch.chdir(tmp_path)

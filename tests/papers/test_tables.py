@@ -18,8 +18,8 @@ from bnn_keras.papers.measures import METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 RUNS = published.runs()["runs"]
-# Left to the large tests: the largest networks, and the other stem of those whose smaller sibling has it.
-LARGE = ("meliusnet42-grouped", "meliusnet59-grouped", "meliusnet29-conv7x7", "binarydensenet37-conv7x7")
+# One network of each family and one of the other stem stand for the others by default.
+USUAL = ("meliusneta-grouped", "meliusnet22-conv7x7", "binarydensenet28-grouped", "resnete18-grouped")
 # Flags keep their values between calls in one process.
 CHEAP = {"resnete18", "mobilenetv1_050", "meliusnet22"}
 
@@ -41,7 +41,7 @@ def name_of(run):
 
 @pytest.mark.parametrize(
     "run",
-    [pytest.param(run, marks=[pytest.mark.large] if name_of(run) in LARGE else []) for run in RUNS],
+    [pytest.param(run, marks=[] if name_of(run) in USUAL else [pytest.mark.large]) for run in RUNS],
     ids=name_of,
 )
 def test_every_published_run(run):
