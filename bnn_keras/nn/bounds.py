@@ -254,7 +254,7 @@ def resizes(step: Step) -> list[tf.Tensor]:
     # of four neighbours. TensorFlow, which computes the center, rounds the same in float32 as TFLite.
     edge = max(step.inputs[0].center.shape[1:3])
     return [
-        tf.cast(radius, tf.float64) + 2 * (8 * edge + SPARE) * UNIT * tf.cast(magnitude, tf.float64)
+        radius + 2 * (8 * edge + SPARE) * UNIT * magnitude
         for radius, magnitude in zip(radii, step.at(lambda x: _around(x.magnitude)), strict=True)
     ]
 

@@ -107,4 +107,5 @@ def _apply(layer: Callable, args: Any, kwargs: Any, part: Callable[[Interval], t
     args, kwargs = tf.nest.map_structure(
         lambda leaf: part(leaf) if isinstance(leaf, Interval) else leaf, (args, kwargs)
     )
-    return tf.nest.flatten(infer(layer, args, kwargs))
+    # Some operations, such as the resizing of images, give float32 whatever they take.
+    return [tf.cast(output, tf.float64) for output in tf.nest.flatten(infer(layer, args, kwargs))]
