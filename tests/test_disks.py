@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,8 @@ def patched():
     """A conversion takes place once, however often the command is run."""
     real, results = deploy.convert, []
 
-    def convert(*arguments):
-        results.append(results[0] if results else real(*arguments))
+    def convert(*arguments, **options):
+        results.append(results[0] if results else real(*arguments, **options))
         return results[0]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -110,7 +111,8 @@ def test_two_processes_cache_logits_one_after_the_other(tmp_path, monkeypatch):
     folder, order = tmp_path / "cache", tmp_path / "order"
     monkeypatch.setattr(Cache, "_prepare", lambda self, views: order.write_text("second"))
     with files.locked(folder):
-        wait = in_a_child(lambda: Cache(folder, None, None, 1, 0).prepare([0]))
+        dataset = types.SimpleNamespace(decoding=contextlib.nullcontext)
+        wait = in_a_child(lambda: Cache(folder, None, dataset, 1, 0).prepare([0]))
         time.sleep(0.2)
         assert not order.exists()
     wait()
@@ -143,6 +145,7 @@ def test_of_two_trainings_that_begin_at_once_one_claims_the_folder(tmp_path):
     written = folder.config.read_bytes()
     folder.claim(config)
     assert folder.config.read_bytes() == written
+    folder.finished.touch()  # from the first checkpoint on, the folder is taken
     with pytest.raises(UserError, match="holds a different run"):
         folder.claim(dataclasses.replace(config, seed=99))
 

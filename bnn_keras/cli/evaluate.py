@@ -1,6 +1,8 @@
 """Measure a trained network on held-out images.
 
-bnn evaluate PATH [--dataset=NAME] [--compare=OTHER] [--picture=FILE.png] [--json=FILE]
+bnn evaluate PATH
+bnn evaluate PATH --dataset=folder:PHOTOS --picture=confusion.png
+bnn evaluate PATH --compare=OTHER
 
 PATH and OTHER are a run folder, a .keras, a .weights.h5 or a .tflite file. The data set is the one that the
 network was trained on, unless another one is given. Of folder:PATH all images are measured, or those of

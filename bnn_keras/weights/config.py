@@ -22,7 +22,7 @@ Tree = dict[str, Any]
 
 CONSTANT = "_CONSTANT_VALUE"  # how Keras marks a call's first argument that is not a tensor
 ANY = "class or function"  # the role of an object in the config of the program's own classes
-LIBRARIES = ("keras", "larq", "tensorflow", "tf_keras")
+LIBRARIES = ("keras", "larq", "larq_zoo", "tensorflow", "tf_keras")
 LAYERS_AT_MOST, ROUNDS_AT_MOST = 20_000, 1_000
 LONGEST_NAME = 1_000
 FUNCTION_LAYERS = frozenset(" ".join(allowed.FUNCTION_LAYERS).split())

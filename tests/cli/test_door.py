@@ -189,7 +189,8 @@ def test_help_comes_at_once(words):
 @pytest.mark.parametrize("script", ["train.py", "convert.py"])
 def test_the_front_doors_are_verbs(script):
     done = process(script, "--help")
-    assert done.stdout.splitlines()[0] == module_of([script.removesuffix(".py")]).__doc__.splitlines()[0]
+    title = module_of([script.removesuffix(".py")]).__doc__.splitlines()[0]
+    assert " ".join(done.stdout.split()).startswith(title)
     done = process(script, "--nosuch")
     assert done.returncode == 2 and done.stderr.startswith("error: Unknown flag --nosuch; ")
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 import bnn_keras
 from bnn_keras import cli, data
 from bnn_keras.cli.predict import FLAGS
+from bnn_keras.data.sources.images import NAMES, SUFFIXES
 from bnn_keras.runs import prediction, trained
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
@@ -52,7 +53,7 @@ def mixed(images, tmp_path):
 def test_a_folder_stands_for_its_images_in_order(images, capsys):
     assert prediction.image_files([images, "x.jpg"]) == [*(images / name for name in ORDER), Path("x.jpg")]
     assert capsys.readouterr().err == (
-        f"{images}: left out files that do not end in .jpg, .jpeg, .png, .bmp, .gif: 1 .txt\n"
+        f"{images}: left out files that do not end in {', '.join(SUFFIXES)}: 1 .txt\n"
     )
 
 
@@ -86,7 +87,7 @@ def test_bad_images_do_not_lose_the_others(mixed, capsys):
     assert all(line.count(" %") == 5 for line in lines)
     errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
     assert errors == [
-        f"error: {folder / bad[0]} cannot be decoded: valid are complete JPEG, PNG, BMP and GIF images.",
+        f"error: {folder / bad[0]} cannot be decoded: valid are complete {NAMES} images.",
         f"error: Cannot read {folder / bad[1]}: it is not a regular file.",
         "error: Cannot read absent.png: No such file or directory.",
     ]
@@ -134,7 +135,7 @@ def test_a_folder_without_images_is_refused(images, tmp_path, capsys):
         assert cli.run(["predict", RUN, str(images / "a.png"), str(folder)]) == 2
         captured = capsys.readouterr()
         assert captured.err == (
-            f"error: {folder} has no images: valid are files that end in .jpg, .jpeg, .png, .bmp, .gif.\n"
+            f"error: {folder} has no images: valid are files that end in {', '.join(SUFFIXES)}.\n"
         )
         assert "a.png" not in captured.out
     folder.rmdir()

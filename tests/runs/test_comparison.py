@@ -30,7 +30,7 @@ def test_for_many_images_it_is_as_the_chi_squared_form():
 def evaluation_of(right):
     right = np.array(right, bool)
     confusion = np.array([[right.sum(), (~right).sum()], [0, 0]])
-    return Evaluation("net", "set", ("a", "b"), right.mean(), None, confusion, None, right)
+    return Evaluation("net", "set", "images", ("a", "b"), right.mean(), None, confusion, None, right)
 
 
 @pytest.mark.parametrize(

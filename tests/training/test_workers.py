@@ -145,7 +145,7 @@ def test_ending_the_launcher_ends_all(number, tmp_path):
         ),
         (["--", "/dev/null.py"], "There is no file or program /dev/null.py"),
         (["--", "a" * 300], "There is no file or program a"),
-        (["--wrkers=2", "--", "train.py"], "valid flags: --logs, --workers"),
+        (["--wrkers=2", "--", "train.py"], "Unknown flag --wrkers; did you mean --workers?"),
     ],
 )
 def test_mistakes_at_the_launch(words, sentence, capfd):
