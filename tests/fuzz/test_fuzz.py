@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bnn_keras import cli
+from tests.fuzz.cases import STARTS
+
 ROOT = Path(__file__).parents[2]
+MEASURES = "benchmark"  # for minutes, whatever its flags are
 
 
 def fuzz(*options):
@@ -19,6 +23,10 @@ def fuzz(*options):
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def test_every_verb_is_run():
+    assert set(STARTS) == set(cli.VERBS) - {MEASURES}
 
 
 def test_500_cases():
