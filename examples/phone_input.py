@@ -41,9 +41,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def resizing(before: int, after: int, interpolation: str, antialias: bool) -> np.ndarray:
     """The weights of the pixels along one side of an image in those of the resized one, [after, before]."""
-    scale = before / after
+    scale = np.float32(before / after)
     width = max(scale, 1) if antialias else 1
-    centres = (np.arange(after) + 0.5) * scale - 0.5
+    centres = (np.arange(after, dtype=np.float32) + 0.5) * scale - 0.5
     distances = np.abs(np.arange(before) - centres[:, None]) / width
     weights = {"bilinear": triangle, "bicubic": keys}[interpolation](distances)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -259,10 +259,17 @@ class Recipe(Augmentation):
                     f"it takes {', '.join(KEYS_OF[choice][name])}."
                 )
 
-    def lines(self, width: int = 80) -> list[str]:
-        """The recipe as it is printed: what every recipe gives, and what is not a default."""
+    def lines(self, kind: str, width: int = 80) -> list[str]:
+        """The recipe as it is printed: what every recipe gives, and what is not a default.
+
+        Args:
+            kind: of the data, whose standards are defaults too; a key of `STANDARDS`.
+            width: of a line, in characters.
+        """
         values = {key: getattr(self, key) for key in KINDS}
-        shown = [key for key in KINDS if key in (*REQUIRED, *KEYS_OF) or values[key] != DEFAULTS[key]]
+        standards = DEFAULTS | dataclasses.asdict(Augmentation().effective(kind))
+        usual = {key: (default, standards[key]) for key, default in DEFAULTS.items()}
+        shown = [key for key in KINDS if key in (*REQUIRED, *KEYS_OF) or values[key] not in usual[key]]
         text = ", ".join(f"{key}={_shown(values[key])}" for key in shown)
         return textwrap.wrap(
             f"recipe: {text}", width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False

@@ -173,7 +173,7 @@ def _header(network: tf.keras.Model, dataset: Dataset, recipe: Recipe) -> str:
     wrapped = textwrap.wrap(
         what, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
-    return "\n".join([*wrapped, *recipe.lines(WIDTH)])
+    return "\n".join([*wrapped, *recipe.lines(dataset.kind, WIDTH)])
 
 
 def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint_steps: int) -> None:

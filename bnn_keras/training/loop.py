@@ -1,6 +1,7 @@
 """A training run, epoch by epoch: its state, its checkpoints, its tables and its models."""
 
 import functools
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -301,7 +302,7 @@ class Run:
         sentence = (
             f"{early}reached {100 * float(self.position.best_accuracy):.2f} % on the held-out images "
             f"in epoch {int(self.position.best_epoch)}, saved in {self.folder.best_model}; "
-            f"to convert it: python convert.py {self.folder.path}"
+            f"to convert it: bnn convert {shlex.quote(str(self.folder.path))}"
         )
         with status.doing("writing the report"):
             report.write(self.folder, sentence, self.dataset)

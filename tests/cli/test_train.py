@@ -42,7 +42,7 @@ def test_trains_and_says_what_comes_next(tmp_path, monkeypatch, capsys):
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first.startswith("meliusneta on digits: 64 training and 359 held-out images of 32 pixels")
     assert max(map(len, [first, *lines])) <= 80 and "building the graph of the evaluation" in lines
-    assert last.startswith("reached ") and last.endswith("python convert.py runs/meliusneta-digits")
+    assert last.startswith("reached ") and last.endswith("bnn convert runs/meliusneta-digits")
     assert any(", learning_rate " in line and ", accuracy " in line for line in lines)
     config = json.loads(Path("runs/meliusneta-digits/config.json").read_text())
     assert config["train_examples"] == 64

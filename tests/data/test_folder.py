@@ -61,6 +61,16 @@ def test_given_split_is_kept(tmp_path, name):
     assert {p.parent.parent.name for p in folder.source._train} == {"train"}
 
 
+def test_the_first_held_out_images_and_every_nth_are_of_all_classes(tmp_path):
+    """Conversion compares the first ones, and the report shows every n-th."""
+    fill(tmp_path / "train", cat=1, dog=1)
+    fill(tmp_path / "val", cat=30, dog=30)
+    folder = opened(tmp_path)
+    assert {int(label) for label in np.concatenate([y for _, y in folder.test(8, limit=8)])} == {0, 1}
+    for step in (2, 3, 6):
+        assert {p.parent.name for p in folder.source._test[::step]} == {"cat", "dog"}
+
+
 def test_fewer_examples_keep_the_proportions(tmp_path):
     fill(tmp_path, cat=50, dog=25)
     folder = opened(tmp_path, train_examples=12)

@@ -205,10 +205,10 @@ def test_pillow_and_numpy_prepare_an_image_as_the_library_does(interpolation, ed
         image.save(tmp_path / name, exif=exif(6), quality=95)
         expected = data.read_prepared(tmp_path / name, steps)
         difference = np.abs(prepare(tmp_path / name, manifest)[0] - expected)
-        assert difference.max() < 0.05, name
+        assert difference.max() < 1e-3, name
     manifest["input"]["orientation"] = "upside_down"
     turned = prepare(tmp_path / name, manifest)[0, ::-1, ::-1]
-    assert np.abs(turned - expected).max() < 0.05
+    assert np.abs(turned - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize(

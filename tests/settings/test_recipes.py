@@ -15,6 +15,7 @@ from bnn_keras.cli import flags, train
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers, quantizers
 from bnn_keras.runs import trained
+from bnn_keras.settings.augmentation import STANDARDS
 from bnn_keras.settings.recipe import KINDS, Recipe
 from bnn_keras.settings.recipe_file import read_recipe
 from bnn_keras.training import objective, optimizers
@@ -381,18 +382,27 @@ def test_every_flag_is_one_line_of_help():
 
 
 def test_lines_say_what_matters_and_nothing_else():
-    lines = recipes.load("bnext").lines()
+    lines = recipes.load("bnext").lines("photographs")
     text = " ".join(line.strip() for line in lines)
     assert text.startswith("recipe: epochs=512, batch_size=512, optimizer=adamw, learning_rate=0.001, ")
     for part in ("final_learning_rate=1e-07", "rand_augment=rand-m7-mstd0.5-inc1-n2-p0.5", "clip_norm=5"):
         assert part in text
     assert not re.search("None|milestone|momentum|bop|restart|tail|repeats|cutmix|lighting", text)
     assert max(map(len, lines)) <= 80
-    assert recipes.load("meliusnet").override(warmup_epochs=3, flip=False).lines() == [
+    assert recipes.load("meliusnet").override(warmup_epochs=3, flip=False).lines("small") == [
         "recipe: epochs=120, batch_size=64, optimizer=radam, learning_rate=0.002,",
         "  schedule=cosine, warmup_epochs=3, flip=false",
     ]
-    assert "color_jitter=0.4,0.4,0.4,0" in " ".join(recipes.load("float_study").lines())
+    assert "color_jitter=0.4,0.4,0.4,0" in " ".join(recipes.load("float_study").lines("photographs"))
+
+
+@pytest.mark.parametrize("kind", STANDARDS)
+def test_lines_of_a_resumed_run_are_those_of_its_start(kind):
+    """Its configuration holds the standards of the data, where the recipe has None."""
+    recipe = recipes.load("meliusnet")
+    assert recipe.effective(kind) != recipe
+    assert recipe.effective(kind).lines(kind) == recipe.lines(kind)
+    assert "flip=" in " ".join(recipe.override(flip=kind == "digits").lines(kind))
 
 
 def test_a_recipe_extends_another_as_flags_change_it(tmp_path):

@@ -50,7 +50,7 @@ def test_the_last_line_says_what_was_reached_and_how_to_convert(finished, capsys
     folder, _ = finished
     best = max(float(row["val_accuracy"]) for row in rows(folder.history))
     sentence = folder.finished.read_text()
-    assert f"{100 * best:.2f} %" in sentence and f"python convert.py {folder.path}" in sentence
+    assert f"{100 * best:.2f} %" in sentence and f"bnn convert {folder.path}" in sentence
 
 
 def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):

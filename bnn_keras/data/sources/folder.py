@@ -78,7 +78,7 @@ class Folder(ImageFiles):
 
     The subfolders train and val (or validation; or test, if there is none of these) are the training and the
     held-out examples. Otherwise a fifth of every class is held out, chosen by a hash of the file name,
-    so that the choice stays the same.
+    so that the choice stays the same. The order of the held-out examples is random, and always the same.
 
     Files that cannot be decoded are left out; see `checking` for how they are found.
 
@@ -97,7 +97,9 @@ class Folder(ImageFiles):
         notes: list[str] = []
         train, test, findings = _training_parts(found, strict, notes)
         chosen = split.in_proportion(found.labels(train), train_examples)
-        super().__init__(found, [train[i] for i in chosen], test, findings)
+        # At random: the first N of them, and every N-th, are of all classes.
+        order = np.random.default_rng(0).permutation(len(test))
+        super().__init__(found, [train[i] for i in chosen], [test[i] for i in order], findings)
         _print(notes)
 
 
