@@ -33,6 +33,9 @@ FAMILIES = (
     "resnet18",
     "mobilenetv1_050",
 )
+# These stand for the others by default.
+USUAL = ("naivenet17", "binarydensenet28", "resnete18", "mobilenetv1_050")
+SOME = [pytest.param(name, marks=() if name in USUAL else pytest.mark.large) for name in FAMILIES]
 
 
 def tiny(name, classes=4, size=32, **overrides):
@@ -131,7 +134,7 @@ def test_symmetric_padding_has_one_stem():
         tiny("resnet18", symmetric=True, stem="grouped")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", SOME)
 def test_a_step_saving_and_loading(name, tmp_path):
     model = tiny(name)
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -148,7 +151,7 @@ def test_a_step_saving_and_loading(name, tmp_path):
     np.testing.assert_array_equal(loaded(image).numpy(), model(image).numpy())
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", SOME)
 @pytest.mark.parametrize("size", [pytest.param(32, marks=pytest.mark.large), 45])
 def test_any_square_image_and_any_number_of_classes(name, size):
     model = tiny(name, classes=7, size=size)
@@ -160,15 +163,7 @@ def test_any_square_image_and_any_number_of_classes(name, size):
     assert features.output.shape[-1] == model.get_layer("head").kernel.shape[0]
 
 
-# Of dense and of residual networks, one stands for the others by default.
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in ("naivenet17", "resnete18") else pytest.mark.large)
-        for name in FAMILIES
-        if not name.startswith("mobilenet")
-    ],
-)
+@pytest.mark.parametrize("name", SOME[:-1])
 @pytest.mark.parametrize("stem", ["grouped", "conv7x7", "thumbnail"])
 def test_stems(name, stem):
     model = tiny(name, stem=stem)
