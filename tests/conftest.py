@@ -18,6 +18,12 @@ gc.set_threshold(50_000, 20, 20)
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_collection_finish() -> None:
+    """What the imports have made lives on: it is not looked through again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of published numbers and real images beside the project."""

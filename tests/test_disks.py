@@ -75,7 +75,12 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize(
-    ("what", "kib"), [(what, kib) for what, (_, sizes) in WRITTEN.items() for kib in (*sizes, "read-only")]
+    ("what", "kib"),
+    [
+        pytest.param(what, kib, marks=pytest.mark.large if kib == 304 else ())
+        for what, (_, sizes) in WRITTEN.items()
+        for kib in (*sizes, "read-only")
+    ],
 )
 def test_a_full_or_read_only_disk(what, kib, small_disk, patched, capfd):
     place = small_disk(LARGE if kib == "read-only" else kib or 4)

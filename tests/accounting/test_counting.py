@@ -116,7 +116,9 @@ class Builder:
         return tf.keras.Model(image, x)
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=pytest.mark.large if seed >= 20 else ()) for seed in range(50)]
+)
 def test_random_models_equal_the_count_one_multiply_at_a_time(seed):
     builder = Builder(seed)
     model = builder.model()
@@ -316,7 +318,15 @@ def test_a_size_that_depends_on_the_data_is_noted():
     assert "they need the image's size, received (None,)" in accounting.profile(model).rows[-1].note
 
 
-@pytest.mark.parametrize("name", ["QuickNet", "BinaryDenseNet28", "RealToBinaryNet", "BinaryResNetE18"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "QuickNet",
+        "RealToBinaryNet",
+        pytest.param("BinaryDenseNet28", marks=pytest.mark.large),
+        pytest.param("BinaryResNetE18", marks=pytest.mark.large),
+    ],
+)
 def test_larqs_own_summary_agrees_on_larq_zoo(name):
     """Larq counts the dense layers, and of each BatchNorm the two values that are left when it is
     folded, as our size does; our parameters have none of a BatchNorm without scale and shift."""

@@ -340,6 +340,7 @@ def test_output_that_cannot_be_written(output, status, sentence):
     assert (done.returncode, done.stderr) == (status, sentence)
 
 
+@pytest.mark.large
 def test_output_that_nobody_reads_ends_a_training(place):
     """At once and without a word, as it ends any program; the run can be resumed."""
     words = [sys.executable, ROOT / "train.py", *TINY, "--epochs=500", f"--output_dir={place}/unread"]

@@ -21,6 +21,7 @@ from bnn_keras.errors import UserError
 from bnn_keras.nn import layers
 from bnn_keras.runs import comparison, evaluation, prediction, trained
 from bnn_keras.settings.recipe import Recipe
+from tests import small_run
 
 NAMES = list("0123456789")
 
@@ -42,7 +43,8 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     training.make_deterministic(0)
     recipe = Recipe(epochs=3, batch_size=16, optimizer="radam", learning_rate=0.01)
-    training.train(network(), data.open("digits", train_examples=640), recipe, folder)
+    with small_run.no_report():
+        training.train(network(), data.open("digits", train_examples=640), recipe, folder)
     best = tf.keras.models.load_model(folder / "best.keras")
     (folder / "best.tflite").write_bytes(lce.convert_keras_model(best))
     manifest = {

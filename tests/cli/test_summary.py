@@ -1,6 +1,7 @@
 """bnn summary: the table, the totals, and what it refuses."""
 
 import csv
+import functools
 import io
 import json
 
@@ -10,6 +11,14 @@ import tensorflow as tf
 import zoo
 from bnn_keras import accounting, cli
 from bnn_keras.cli import summary
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built_once():
+    """Every network is built once: that takes more time than to count it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, "build", functools.cache(zoo.build))
+        yield
 
 
 @pytest.fixture

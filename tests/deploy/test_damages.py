@@ -1,6 +1,7 @@
 """Damages of every kind, planted in right files: all are refused."""
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -24,10 +25,16 @@ def tiny_bnext():
     return harden(randomise(zoo.build("bnext_t", (32, 32, 3), 10, widths=(8, 16, 16))))
 
 
-@pytest.fixture(scope="module", params=[lambda: tiny_melius(32), tiny_bnext], ids=["melius", "bnext"])
-def network(request):
-    model = request.param()
+@functools.cache
+def converted(name):
+    model = {"melius": lambda: tiny_melius(32), "bnext": tiny_bnext}[name]()
     return model, deploy.to_flatbuffer(model), images(2, model.input_shape[1])
+
+
+# MeliusNet stands for both by default.
+@pytest.fixture(params=["melius", pytest.param("bnext", marks=pytest.mark.large)])
+def network(request):
+    return converted(request.param)
 
 
 def test_a_right_file_passes(network):
@@ -71,7 +78,15 @@ def negate_all(values, _):
     values[...] = ~values if values.dtype.kind == "i" else np.where(values == 0, 1, -values)
 
 
-@pytest.mark.parametrize("damage", [flip_one, change_one, negate_all])
+@pytest.mark.parametrize(
+    ("network", "damage"),
+    [
+        *(("melius", damage) for damage in (flip_one, change_one, negate_all)),
+        *(pytest.param("bnext", damage, marks=pytest.mark.large) for damage in (flip_one, negate_all)),
+        ("bnext", change_one),
+    ],
+    indirect=["network"],
+)
 def test_every_stored_constant_is_checked(network, damage):
     """A constant of every stage is damaged; the stages are compared one by one, so each has to be refused."""
     model, flatbuffer, pixels = network

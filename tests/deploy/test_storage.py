@@ -20,7 +20,7 @@ FLOAT = 4  # bytes
 @pytest.fixture(scope="module")
 def melius():
     model = tiny_melius()
-    return model, *deploy.convert(model, images(6, 64))
+    return model, *deploy.convert(model, images(2, 64))
 
 
 def test_a_meliusnet_is_binary_the_same_function_and_as_small_as_it_can_be(melius):

@@ -43,7 +43,7 @@ def test_a_torch_file_as_a_teacher(tmp_path):
 
 def test_a_file_of_keras_applications(tmp_path):
     """It sees the images of the student, in [0, 255], after its own preprocessing."""
-    name = "mobilenet_v2"
+    name = "mobilenet"
     module, constructor = applications._modules()[applications._key(name)]
     own = constructor(weights=None, classifier_activation=None)
     own.save_weights(tmp_path / "own.h5")

@@ -28,7 +28,8 @@ from bnn_keras import cli
 from tests.fuzz import samples
 from tests.fuzz.cases import KINDS
 
-DEAR = {"folders", "runs", "manifests", "tflite"}  # kinds that take more time
+# Cases of a kind in a round: fewer of those that take more time.
+SHARES = {"flags": 20, "recipes": 20, "keras": 10, "h5": 10, "pth": 10}
 HANGS_AFTER = 20  # seconds
 MEMORY = 2**32  # bytes that a case may take beside what this process has
 CHILD_SUBREAPER = 36  # for prctl
@@ -287,7 +288,7 @@ def _end(processes: set[int]) -> None:
 
 def cases(count: int, first: int = 0, kind: str | None = None) -> Iterator[tuple[str, int]]:
     """The kinds in turns, the cheap ones more often, with seeds that go up."""
-    kinds = [kind] if kind else [kind for kind in KINDS for _ in range(1 if kind in DEAR else 10)]
+    kinds = [kind] if kind else [kind for kind in KINDS for _ in range(SHARES.get(kind, 1))]
     seeds = dict.fromkeys(KINDS, first)
     for number in range(count):
         chosen = kinds[number % len(kinds)]

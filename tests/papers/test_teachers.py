@@ -44,7 +44,7 @@ def test_knowledge_complexity_of_table_8():
             assert f"{complexity:.3f}" == f"{row.complexity:.3f}", name
 
 
-@pytest.mark.parametrize("name", ["resnet34", "efficientnetb0"])
+@pytest.mark.parametrize("name", ["resnet34", pytest.param("efficientnetb0", marks=pytest.mark.large)])
 def test_parameters_are_counted_in_the_real_network(name):
     assert teachers._count(name) == COUNTED[name]
 

@@ -19,6 +19,7 @@ from bnn_keras.settings.augmentation import STANDARDS
 from bnn_keras.settings.recipe import KINDS, Recipe
 from bnn_keras.settings.recipe_file import read_recipe
 from bnn_keras.training import objective, optimizers
+from tests import small_run
 from zoo import recipes, registry
 
 NAMES = zoo.list_recipes()
@@ -37,7 +38,13 @@ def network(progressive):
     return tf.keras.Model(image, tf.keras.layers.Dense(10)(x), name="tiny")
 
 
-@pytest.mark.parametrize("name", NAMES)
+# These differ from others in numbers only.
+TWINS = ("bnext_l", "bnext18", "bnext_ablation", "bnext_cifar10", "bnext_cifar100", "meliusnet59")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.large if n in TWINS else ()) for n in NAMES]
+)
 def test_two_steps_with_every_recipe(name):
     """With its own optimizer, schedule, decay, clipping and augmentation."""
     found = recipes.load(name)
@@ -495,7 +502,9 @@ def test_a_stopped_run_ends_like_an_undisturbed_one(changes, tmp_path):
         training.make_deterministic(0)
         model = network(progressive=tried.temperature_decay is not None)
         digits = data.open("digits", train_examples=40)
-        training.train(model, digits, tried, folder, seed=0, checkpoint_steps=1, extra_callbacks=callbacks)
+        options = {"checkpoint_steps": 1, "extra_callbacks": callbacks}
+        with small_run.no_report():
+            training.train(model, digits, tried, folder, seed=0, **options)
         return model.get_weights()
 
     with pytest.raises(StopError):

@@ -76,16 +76,16 @@ def test_a_model_without_its_classifier_takes_the_rest(source):
     )
 
 
-@pytest.mark.parametrize("name", ["best.keras", "tiny.weights.h5"])
 @pytest.mark.parametrize(
     "overrides", [dict(blocks=(1, 2, 1, 1)), dict(channels=(32, 64, 32)), dict(stem="conv7x7")], ids=str
 )
-def test_weights_of_another_model_change_nothing(source, name, overrides):
+def test_weights_of_another_model_change_nothing(source, overrides):
     _, folder = source
     other = tiny(**overrides)
     before = other.get_weights()
-    with pytest.raises(UserError, match="another model's|does not fit"):
-        weights.load(other, folder / name, new_head=True)
+    for name in ("best.keras", "tiny.weights.h5"):
+        with pytest.raises(UserError, match="another model's|does not fit"):
+            weights.load(other, folder / name, new_head=True)
     assert all(np.array_equal(a, b) for a, b in zip(before, other.get_weights(), strict=True))
 
 
@@ -113,7 +113,7 @@ def test_larq_zoo_as_oracle_in_float64(tmp_path):
         with pytest.raises(UserError, match="'head'"):
             zoo.build("meliusnet22", (64, 64, 3), 12, tmp_path / "meliusnet22_weights.h5")
         with pytest.raises(UserError, match="does not fit at|holds no weights for"):
-            zoo.build("meliusnet29", (64, 64, 3), 10, tmp_path / "meliusnet22_weights.h5")
+            weights.load(tiny(10), tmp_path / "meliusnet22_weights.h5")
     finally:
         tf.keras.backend.set_floatx("float32")
 

@@ -89,7 +89,15 @@ def check_golden(case):
     check_logits(case, filled(case), np.array(known["logits"]), known["range"])
 
 
-@pytest.mark.parametrize("case", authors.QUICK, ids=str)
+def usual(case):
+    """Whether a case stands for others by default: both networks and forms, all of their parts and none."""
+    parts = case.elm_attention, case.info_recoupling
+    return case.classes == 1000 or (case.name == "small" and parts in ((True, True), (False, False)))
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=() if usual(c) else pytest.mark.large) for c in authors.QUICK], ids=str
+)
 def test_logits(case):
     check_golden(case)
 
