@@ -198,8 +198,11 @@ def check_writable(path: str | os.PathLike) -> None:
     Raises:
         UserError: it cannot.
     """
-    with writing(path), tempfile.TemporaryFile(dir=_existing(Path(path))):
-        pass
+    with writing(path):
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(path).st_mode):  # raises for a name that is too long
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        tempfile.TemporaryFile(dir=_existing(Path(path))).close()
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

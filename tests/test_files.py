@@ -130,3 +130,19 @@ def test_a_path_that_cannot_be_read_is_a_sentence(tmp_path):
         with pytest.raises(UserError, match=reason):
             files.read_bytes(path, 4)
     assert files.read_bytes(tmp_path / "text", 5) == b"12345"
+
+
+def test_a_file_that_cannot_be_written_is_found_before_the_work(tmp_path):
+    (tmp_path / "text").touch()
+    for path, reason in {
+        tmp_path: "Is a directory",
+        tmp_path / "text" / "inside": "Not a directory",
+        tmp_path / ("n" * 300): "name too long",
+        tmp_path / ("n/" * 3000): "name too long",
+        "nul\0l": "null",
+    }.items():
+        with pytest.raises(UserError, match=f"^Cannot write (.|\n)*{reason}"):
+            files.check_writable(path)
+    for path in (tmp_path / "text", tmp_path / "new" / "folder" / "text"):
+        files.check_writable(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]

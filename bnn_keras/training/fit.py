@@ -139,7 +139,7 @@ def train(
         folder.claim(config)
         if home.is_finished(config):
             sentence = home.finished.read_text(encoding="utf-8").strip()
-            print(f"{home.path} is finished: {sentence}")
+            print(f"{home.path} is finished:\n{sentence}")
             return sentence
         with folder.locked():
             files.write_text(folder.labels, "".join(f"{name}\n" for name in dataset.class_names))

@@ -301,7 +301,7 @@ class Run:
         early = f"stopped after epoch {self.epoch} of {self.recipe.all_epochs}; " if self.stops_early else ""
         sentence = (
             f"{early}reached {100 * float(self.position.best_accuracy):.2f} % on the held-out images "
-            f"in epoch {int(self.position.best_epoch)}, saved in {self.folder.best_model}; "
+            f"in epoch {int(self.position.best_epoch)}, saved in {self.folder.best_model};\n"
             f"to convert it: bnn convert {shlex.quote(str(self.folder.path))}"
         )
         with status.doing("writing the report"):

@@ -57,7 +57,7 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     folder, _ = finished
     before = {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")}
     train(folder.path)
-    assert f"is finished: {folder.finished.read_text().strip()}" in capsys.readouterr().out
+    assert f"is finished:\n{folder.finished.read_text().strip()}" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")} == before
 
 
