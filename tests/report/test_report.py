@@ -411,7 +411,7 @@ def test_the_door_writes_the_page_of_a_run_that_goes_on(written, tmp_path, capsy
     (of, sentence, dataset, output) = asked.pop()
     assert output == folder.report
     assert of.path == folder.path and sentence == "3 epochs so far"
-    assert dataset.preprocessing.interpolation == "bicubic"  # as the run's recipe evaluates
+    assert dataset.evaluated.interpolation == "bicubic"  # as the run's recipe evaluates
 
 
 def chunks(png):
