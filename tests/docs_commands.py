@@ -30,6 +30,8 @@ DOORS: dict[str, list[str]] = {"bnn": [], "bnn_keras": [], "train.py": ["train"]
 # A pattern in the commands, and what stands for it here. The first command of the README trains TRAINED.
 TRAINED = "runs/meliusnet29-digits"
 STAND_INS = {
+    r"--model=NAME --set=\S+ --set=\S+": "--model=meliusneta",
+    r" --output_dir=RUN\b": "",
     r"page RUN RUN": f"page {TRAINED} runs/meliusnet22-cifar10",
     r"\bRUN\b": "runs/meliusnet22-cifar10",
     r"\bOTHER\b": "runs/meliusnet22-cifar10/model.keras",
