@@ -92,7 +92,13 @@ def _best_accuracy(run: RunFolder) -> float | None:
 
 def _check_form(network: tf.keras.Model, path: Path) -> None:
     images, logits = network.input_shape, network.output_shape
-    if not isinstance(images, tuple) or len(images) != 4 or images[-1] != 3 or len(logits) != 2:
+    if (
+        not isinstance(images, tuple)
+        or len(images) != 4
+        or images[-1] != 3
+        or not isinstance(logits, tuple)
+        or len(logits) != 2
+    ):
         raise UserError(
             f"The teacher {path} maps {images} to {logits}; a teacher maps images in RGB, "
             f"(batch, height, width, 3), to (batch, classes)."

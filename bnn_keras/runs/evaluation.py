@@ -78,7 +78,7 @@ def evaluate(
         calibration.
 
     Raises:
-        UserError: the data set is unknown or not there, or has other classes.
+        UserError: the network is no classifier, or the data set is unknown, not there or has other classes.
 
     Example:
         >>> import bnn_keras
@@ -88,6 +88,7 @@ def evaluate(
         >>> 0 <= result.calibration.error <= 1
         True
     """
+    network.check_classifier()
     dataset = dataset or network.dataset()
     if network.model is not None:
         memory.check_batch(network.model, min(batch_size, limit or batch_size, dataset.num_test))

@@ -47,6 +47,9 @@ def predict(network: TrainedNetwork, images: np.ndarray, top: int = TOP) -> list
     Returns:
         For each image pairs of class name and probability, the likeliest class first.
 
+    Raises:
+        UserError: the network is no classifier.
+
     Example:
         >>> import bnn_keras
         >>> from bnn_keras import data
@@ -56,6 +59,7 @@ def predict(network: TrainedNetwork, images: np.ndarray, top: int = TOP) -> list
         >>> len(answers), len(answers[0])
         (4, 3)
     """
+    network.check_classifier()
     names = network.class_names or tuple(map(str, range(network.classes)))
     rows = probabilities(network.logits(images))
     ranking = np.argsort(-rows, axis=-1, kind="stable")[:, :top]
@@ -81,7 +85,8 @@ def predict_files(
         An answer for each file, in order, each batch as soon as it is known.
 
     Raises:
-        UserError: a folder has no images or cannot be read, or a batch does not fit into memory.
+        UserError: the network is no classifier, a folder has no images or cannot be read, or a batch does not
+            fit into memory.
 
     Example:
         >>> import bnn_keras
@@ -89,6 +94,7 @@ def predict_files(
         >>> [(answer.path.name, answer.error) for answer in bnn_keras.predict_files(network, ["no.jpg"])]
         [('no.jpg', 'Cannot read no.jpg: No such file or directory.')]
     """
+    network.check_classifier()
     found = image_files(paths)
     if network.model is not None and found:
         memory.check_batch(network.model, min(batch_size, len(found)))

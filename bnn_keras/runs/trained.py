@@ -65,7 +65,8 @@ class TrainedNetwork:
         path: the file that holds its weights.
         logits: from images, RGB in [0, 255], float32 [batch, height, width, 3], to [batch, classes].
         input_shape: of one image.
-        classes: number of outputs.
+        classes: number of outputs; 0 if it has several of them.
+        is_classifier: whether it gives one value for each class, of one image.
         model: as Keras knows it; None for a .tflite file.
         class_names: by output; None if they are unknown.
         config: of its run; None if it lies in no run folder.
@@ -76,6 +77,7 @@ class TrainedNetwork:
     logits: Callable[[np.ndarray], np.ndarray]
     input_shape: tuple[int, ...]
     classes: int
+    is_classifier: bool = True
     model: tf.keras.Model | None = None
     class_names: tuple[str, ...] | None = None
     config: RunConfig | None = None
@@ -93,6 +95,15 @@ class TrainedNetwork:
                 f"{self.path} holds no Keras model; valid: a run folder, a .keras or .weights.h5 file."
             )
         return self.model
+
+    def check_classifier(self) -> None:
+        """Check that the network can be asked for the class of an image.
+
+        Raises:
+            UserError: it has several inputs or outputs, or gives a feature map.
+        """
+        if not self.is_classifier:
+            raise UserError(f"{self.path} is no classifier: valid is one value for each class of one image.")
 
     @property
     def kind(self) -> str:
@@ -144,8 +155,10 @@ class TrainedNetwork:
             part: of a folder, "all", "train", "val" or "test", if other images are meant.
 
         Raises:
-            UserError: no data set is known, it is not there, or it has other images or classes.
+            UserError: the network is no classifier, no data set is known, it is not there, or it has other
+                images or classes.
         """
+        self.check_classifier()
         known = self.trained_on
         name = name or known.dataset
         if name is None:
@@ -238,8 +251,10 @@ def newest_run(runs: Path) -> Path:
 
 
 def _with_model(path: Path, model: tf.keras.Model) -> TrainedNetwork:
+    input_shape = model.input_shape if len(model.inputs) == 1 else ()
+    output_shape = model.output_shape if len(model.inputs) == len(model.outputs) == 1 else (0,)
     network = TrainedNetwork(
-        path, model.predict_on_batch, tuple(model.input_shape[1:]), model.output_shape[-1], model
+        path, model.predict_on_batch, input_shape[1:], output_shape[-1], len(output_shape) == 2, model
     )
     run = RunFolder(path.parent)
     if not run.config.is_file():
@@ -247,8 +262,8 @@ def _with_model(path: Path, model: tf.keras.Model) -> TrainedNetwork:
     config = run.read_config()
     recipe = dataclasses.asdict(config.recipe)
     names = tuple(run.class_names()) if run.labels.is_file() else None
-    if names is not None and len(names) != model.output_shape[-1]:
-        raise UserError(f"{run.labels} has {len(names)} lines; {path} has {model.output_shape[-1]} classes.")
+    if names is not None and len(names) != network.classes:
+        raise UserError(f"{run.labels} has {len(names)} lines; {path} has {network.classes} classes.")
     return dataclasses.replace(
         network,
         class_names=names,
@@ -282,7 +297,7 @@ def _read_tflite(path: Path) -> TrainedNetwork:
             f"float32 image to one float32 array."
         )
     ((shape, _),), ((scores, _),) = sides
-    network = TrainedNetwork(path, interpreter.predict, shape[1:], scores[-1])
+    network = TrainedNetwork(path, interpreter.predict, shape[1:], scores[-1], len(scores) == 2)
     manifest = path.with_suffix(".json")
     if not manifest.is_file():
         return network

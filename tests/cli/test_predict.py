@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import bnn_keras
 from bnn_keras import cli, data
@@ -183,3 +184,16 @@ def test_a_closed_pipe_ends_it_after_the_first_lines(images, monkeypatch):
 def test_defaults_are_those_of_the_library():
     defaults = {flag.name: flag.default for flag in FLAGS}
     assert (defaults["top"], defaults["batch_size"]) == (prediction.TOP, prediction.BATCH)
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+@pytest.mark.parametrize("outputs", ["two", "map"])
+def test_a_network_that_is_no_classifier(verb, outputs, tmp_path, capsys):
+    image = tf.keras.Input((8, 8, 3))
+    scores = tf.keras.layers.Dense(10)(image)
+    ends = [scores, tf.keras.layers.Flatten()(scores)] if outputs == "two" else scores
+    tf.keras.Model(image, ends).save(tmp_path / "other.keras")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    words = [str(tmp_path / "a.png")] if verb == "predict" else ["--dataset=digits"]
+    assert cli.run([verb, str(tmp_path / "other.keras"), *words]) == 2
+    assert "other.keras is no classifier: valid is one value for each class" in capsys.readouterr().err

@@ -164,3 +164,22 @@ def test_nested_and_shared_layers_convert():
     model = randomise(tf.keras.Model(image, keras.GlobalAveragePooling2D()(inner(inner(image)) + image)))
     _, report = deploy.convert(model, images(3, 8))
     assert len(report.layers) == 2 and len(find_taps(read_graph(model))) == len(report.taps) > 1
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    model = network_around(binary_conv(name="binary"))
+    dense = model.layers[-1]
+    kernel, bias = dense.get_weights()
+    dense.set_weights([kernel, bias + np.nan])
+    with pytest.raises(
+        UserError, match=f"weights are finite numbers. Received: .* values of {dense.name}/bias:0"
+    ):
+        deploy.convert(model, images(1))
+
+
+def test_values_too_large_for_float32_are_refused():
+    model = network_around(lambda x: keras.Conv2D(4, 1, name="second")(keras.Conv2D(4, 1, name="first")(x)))
+    for name in ("first", "second"):
+        model.get_layer(name).set_weights([1e37 * weight for weight in model.get_layer(name).get_weights()])
+    with pytest.raises(UserError, match="is refused"):
+        deploy.convert(model, images(1))

@@ -71,6 +71,12 @@ def _check_form(model: tf.keras.Model, graph: Graph) -> None:
         )
     if model.compute_dtype != "float32":
         raise UserError(f"convert takes float32 models. Received: {model.name!r} in {model.compute_dtype}.")
+    for weight in model.weights:
+        if weight.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(weight))):
+            raise UserError(
+                f"convert takes models whose weights are finite numbers. Received: {model.name!r}, in which "
+                f"values of {weight.name} are not."
+            )
 
 
 def _convert(model: tf.keras.Model, graph: Graph, outputs: dict[str, Value]) -> bytes:

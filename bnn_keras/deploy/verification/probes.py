@@ -66,12 +66,14 @@ def run_stages(
 def _draw(shape: tuple[int, ...], seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     channels, pixels = shape[-1], math.prod(shape[:-1])
     signs = rng.choice([-1, 1], (pixels, channels))
-    magnitudes = np.abs(seen)
+    finite = seen[np.isfinite(seen)]  # values that are too large for float32 are refused elsewhere
+    values = finite if finite.size else np.ones(1)
+    magnitudes = np.abs(values)
     if magnitudes.min() == magnitudes.max() > 0:
         size: Any = magnitudes.max()
     else:
         groups = max(1, min(channels, pixels // REPEATS))
         is_loud = (rng.permutation(pixels) % groups)[:, None] == rng.permutation(channels) % groups
         size = np.where(is_loud, 2 ** rng.uniform(*LOUDNESS, is_loud.shape), QUIET)
-        size = size * (min(seen.std(dtype=np.float64), LARGEST) or 1)
+        size = size * (min(values.std(dtype=np.float64), LARGEST) or 1)
     return (signs * size).reshape(shape).astype(np.float32)
