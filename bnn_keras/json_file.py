@@ -41,7 +41,7 @@ def read_json(path: str | os.PathLike, kind: type[Kind], what: str, at_most: int
         raise UserError(f"{path} is not a whole JSON file: {_first_line(error)}.") from error
     try:
         return msgspec.convert(found, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, RecursionError, UnicodeError) as error:  # half a character: "\ud800"
         raise UserError(f"{path} does not hold {what}: {_reason(error)}.") from error
 
 

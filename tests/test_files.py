@@ -45,6 +45,7 @@ def test_json_that_fits_is_read(tmp_path):
         (b'{"name": "a", "epochs": 101}', "Expected int <= 100 at epochs."),
         (b'{"name": "a", "epochs": 3, "sizes": [1, null]}', "Expected int, got null at sizes[1]."),
         (b'{"name": "a", "epochs": 3, "more": {"b": 1e999}}', "Number out of range"),
+        (b'{"\\ud800": 1, "name": "a", "epochs": 3}', "surrogates not allowed"),
         (b"", "is not a whole JSON file"),
         (b'{"name": "a", "epochs": 3', "is not a whole JSON file"),
         (b'{"name": "\xff", "epochs": 3}', "is not a whole JSON file"),
