@@ -66,22 +66,22 @@ class TrainedNetwork:
         logits: from images, RGB in [0, 255], float32 [batch, height, width, 3], to [batch, classes].
         input_shape: of one image.
         classes: number of outputs; 0 if it has several of them.
-        is_classifier: whether it gives one value for each class, of one image.
         model: as Keras knows it; None for a .tflite file.
         class_names: by output; None if they are unknown.
         config: of its run; None if it lies in no run folder.
         trained_on: the data of its training.
+        is_classifier: whether it gives one value for each class, of one image.
     """
 
     path: Path
     logits: Callable[[np.ndarray], np.ndarray]
     input_shape: tuple[int, ...]
     classes: int
-    is_classifier: bool = True
     model: tf.keras.Model | None = None
     class_names: tuple[str, ...] | None = None
     config: RunConfig | None = None
     trained_on: TrainingData = TrainingData()
+    is_classifier: bool = True
 
     @property
     def keras_model(self) -> tf.keras.Model:
@@ -254,7 +254,12 @@ def _with_model(path: Path, model: tf.keras.Model) -> TrainedNetwork:
     input_shape = model.input_shape if len(model.inputs) == 1 else ()
     output_shape = model.output_shape if len(model.inputs) == len(model.outputs) == 1 else (0,)
     network = TrainedNetwork(
-        path, model.predict_on_batch, input_shape[1:], output_shape[-1], len(output_shape) == 2, model
+        path,
+        model.predict_on_batch,
+        input_shape[1:],
+        output_shape[-1],
+        model,
+        is_classifier=len(output_shape) == 2,
     )
     run = RunFolder(path.parent)
     if not run.config.is_file():
@@ -297,7 +302,7 @@ def _read_tflite(path: Path) -> TrainedNetwork:
             f"float32 image to one float32 array."
         )
     ((shape, _),), ((scores, _),) = sides
-    network = TrainedNetwork(path, interpreter.predict, shape[1:], scores[-1], len(scores) == 2)
+    network = TrainedNetwork(path, interpreter.predict, shape[1:], scores[-1], is_classifier=len(scores) == 2)
     manifest = path.with_suffix(".json")
     if not manifest.is_file():
         return network
