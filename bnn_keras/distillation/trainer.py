@@ -34,7 +34,7 @@ class Objective:
     stages: Sequence[str] = ()
 
 
-class Distilled(Trainer):
+class Distilled(Trainer, tf.keras.Model):
     """A student with its teachers: a model for Keras's `fit` with another loss.
 
     In training its output is a dictionary with the student's logits and features. In evaluation it is the

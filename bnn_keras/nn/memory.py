@@ -35,7 +35,8 @@ def check(needed: int, what: str) -> None:
     Raises:
         UserError: it does not fit.
     """
-    if needed > (free := available()):
+    free = available()
+    if needed > free:
         raise UserError(
             f"{what} would take {needed / GIB:,.1f} GiB of memory; {free / GIB:.1f} GiB are free."
         )

@@ -3,15 +3,17 @@
 from typing import Any
 
 import tensorflow as tf
-from typing_extensions import override
 
 from bnn_keras.errors import UserError
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import objective, optimizers
 
 
-class Trainer(tf.keras.Model):
-    """A functional or subclassed model whose step may be computed in several parts of the batch.
+class Trainer:
+    """A part of a Keras model's class: its step may be computed in several parts of the batch.
+
+    It is no Keras model itself: Keras changes the bases of a class when it makes a functional model of it,
+    and so those of all classes that inherit from the same.
 
     Each part needs its own share of the memory only. The gradients of the parts are averaged before the
     optimizer takes its step, so that a network without BatchNorm computes the same as with the whole batch,
@@ -23,10 +25,10 @@ class Trainer(tf.keras.Model):
 
     parts = 1
 
-    @override
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def train_step(self: Any, data: Any) -> dict[str, tf.Tensor]:
+        """Train on a batch, as Keras's method of this name."""
         if self.parts == 1:
-            return super().train_step(data)
+            return tf.keras.Model.train_step(self, data)
         divided = tf.nest.map_structure(self._divide, data)
         weights = self.trainable_variables
 
@@ -58,12 +60,16 @@ class Trainer(tf.keras.Model):
         return tf.reshape(tensor, tf.concat([[self.parts, -1], tf.shape(tensor)[1:]], 0))
 
 
+class PlainTrainer(Trainer, tf.keras.Model):
+    """A functional model that is fitted by itself."""
+
+
 def plain_trainer(network: tf.keras.Model) -> tf.keras.Model:
     """A model with the same layers, compiled in the network's place.
 
     A compiled network would be saved with its optimizer.
     """
-    return Trainer(network.inputs, network.outputs)
+    return PlainTrainer(network.inputs, network.outputs)
 
 
 def compiled(trainer: tf.keras.Model, recipe: Recipe, steps: int, jit: bool = False) -> tf.keras.Model:

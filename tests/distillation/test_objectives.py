@@ -11,6 +11,7 @@ from bnn_keras.distillation.trainer import Distilled, Objective
 from bnn_keras.errors import UserError
 from bnn_keras.papers.teachers import knowledge_complexity
 from bnn_keras.training import objective
+from bnn_keras.training.trainer import plain_trainer
 
 BATCH, FEATURES, CLASSES = 6, 5, 4
 PAIRS = [(form, count, t) for form in ("paper", "released") for count in (1, 2) for t in (1.0, 3.0)]
@@ -365,3 +366,11 @@ def test_knowledge_complexity_by_hand():
     teacher = Teacher("t", pictures("t", ["a"]), None, 0.5)
     assert teacher.params == 3 * 3 * 3 * 3 + 3 + 3 * CLASSES + CLASSES
     assert teacher.complexity == pytest.approx(knowledge_complexity(teacher.params, 0.5))
+
+
+def test_a_plain_training_in_the_same_process_leaves_distillation_alone():
+    """Keras changes the bases of the class of a functional model, when the first one is made."""
+    features = tf.keras.Input((FEATURES,))
+    network = tf.keras.Model(features, tf.keras.layers.Dense(CLASSES)(features))
+    plain_trainer(network)
+    assert Distilled(network, None, Objective(), 1).output_shape == (None, CLASSES)
