@@ -13,7 +13,13 @@ def uniform(fan_in: int) -> tf.keras.initializers.Initializer:
 
 
 def conv(
-    x: tf.Tensor, filters: int, kernel_size: int, name: str, strides: int = 1, use_bias: bool = False
+    x: tf.Tensor,
+    filters: int,
+    kernel_size: int,
+    name: str,
+    strides: int = 1,
+    use_bias: bool = False,
+    dilation: int = 1,
 ) -> tf.Tensor:
     """A 32-bit convolution, 'same' padding."""
     fan_in = kernel_size**2 * x.shape[-1]
@@ -22,6 +28,7 @@ def conv(
         kernel_size,
         strides=strides,
         padding="same",
+        dilation_rate=dilation,
         use_bias=use_bias,
         kernel_initializer=uniform(fan_in),
         bias_initializer=uniform(fan_in),

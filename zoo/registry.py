@@ -14,7 +14,7 @@ from bnn_keras.nn import normalization as normalizations
 from bnn_keras.settings.augmentation import LARGEST_EDGE
 from bnn_keras.settings.kinds import Number, Setting, convert_value
 from bnn_keras.settings.recipe import IMAGENET, Recipe
-from zoo import binarydensenet, birealnet, bnext, meliusnet, mobilenet, recipes, resnet, resnete, shared
+from zoo import binarydensenet, birealnet, bnas, bnext, meliusnet, mobilenet, recipes, resnet, resnete, shared
 from zoo.paper import Paper
 
 # A new paper is one more line here.
@@ -26,6 +26,7 @@ PAPERS: tuple[Paper, ...] = (
     resnet.PAPER,
     mobilenet.PAPER,
     bnext.PAPER,
+    bnas.PAPER,
 )
 EDGES = 32, LARGEST_EDGE  # pixels of an image; below 32 the last sections have nothing left
 CLASSES = Number(1, 100_000, whole=True)

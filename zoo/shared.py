@@ -59,11 +59,13 @@ def he_normal() -> tf.keras.initializers.Initializer:
     return tf.keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
 
 
-def batch_norm(x: tf.Tensor, name: str, epsilon: float = BN_EPSILON, scale: bool = True) -> tf.Tensor:
+def batch_norm(
+    x: tf.Tensor, name: str, epsilon: float = BN_EPSILON, scale: bool = True, center: bool = True
+) -> tf.Tensor:
     """BatchNorm with the momentum and epsilon of the authors' code."""
-    return tf.keras.layers.BatchNormalization(momentum=BN_MOMENTUM, epsilon=epsilon, scale=scale, name=name)(
-        x
-    )
+    return tf.keras.layers.BatchNormalization(
+        momentum=BN_MOMENTUM, epsilon=epsilon, scale=scale, center=center, name=name
+    )(x)
 
 
 def relu(x: tf.Tensor, name: str) -> tf.Tensor:

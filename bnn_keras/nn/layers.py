@@ -1,7 +1,7 @@
 """Layers of our own, each with its traits. Models with them are saved and loaded without other code."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,10 @@ def binary_conv(
     activation_clip: float = 1.0,
     kernel_clip: float | None = None,
     kernel_quantizer: tf.keras.layers.Layer | None = None,
+    kernel_constraint: tf.keras.constraints.Constraint | None = None,
+    dilation: int = 1,
     kernel_initializer: str | tf.keras.initializers.Initializer = "glorot_normal",
+    layer: Callable[..., QuantConv2D] = QuantConv2D,
     name: str | None = None,
 ) -> QuantConv2D:
     """A convolution of signs with signs: Larq's `QuantConv2D`, 'same' padding, no bias.
@@ -46,10 +49,13 @@ def binary_conv(
         activation_clip: the gradient of the activations is passed where |x| is no larger.
         kernel_clip: the largest latent weight; None does not limit it.
         kernel_quantizer: None is the sign; its gradient is cut where |w| > `kernel_clip`.
+        kernel_constraint: of the latent weights; None is that of `kernel_clip`.
+        dilation: pixels from one weight of the kernel to the next.
         kernel_initializer: of the latent weights.
+        layer: makes the layer.
         name: of the layer.
     """
-    return QuantConv2D(
+    return layer(
         filters,
         kernel_size,
         strides=strides,
@@ -58,7 +64,8 @@ def binary_conv(
         use_bias=False,
         input_quantizer=quantizers.activation_sign(activation_clip),
         kernel_quantizer=kernel_quantizer or quantizers.kernel_sign(kernel_clip),
-        kernel_constraint=quantizers.kernel_constraint(kernel_clip),
+        kernel_constraint=kernel_constraint or quantizers.kernel_constraint(kernel_clip),
+        dilation_rate=dilation,
         kernel_initializer=kernel_initializer,
         name=name,
     )

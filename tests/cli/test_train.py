@@ -138,7 +138,7 @@ def test_lists_models_and_recipes(capsys):
         ("--seed=-1", "--seed=-1: it must be a whole number from 0"),
         ("--epochs=many", "--epochs=many: it must be a whole number from 1 up"),
         ("--recipe=meliusnet60", "Unknown recipe 'meliusnet60'; did you mean meliusnet, meliusnet59 or "),
-        ("--recipe=qqq", "Unknown recipe 'qqq'; valid: bnext, "),
+        ("--recipe=qqq", "Unknown recipe 'qqq'; valid: bnas, "),
         ("--strategy=cluster", "--strategy=cluster: it must be one of none, mirrored, multiworker"),
         ("--strategy=multiworker", "need TF_CONFIG in the environment"),
         ("--data_service=5050", "--data_service=5050: it must be an address like HOST:5050"),

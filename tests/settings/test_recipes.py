@@ -128,6 +128,17 @@ def test_published_values_of_bnext(name, epochs, batch_size, augmented):
     assert values_of(name, "interpolation", "evaluation_edge") == on_imagenet
 
 
+def test_published_values_of_bnas():
+    keys = ("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule")
+    assert values_of("bnas_cifar10", *keys) == (600, 256, "sgd", 0.05, 3e-6, "one_cycle")
+    cycle = ("warmup_learning_rate", "final_learning_rate", "cycle_share", "momentum", "cycle_momentum")
+    assert values_of("bnas_cifar10", *cycle) == (2.5e-3, 2.5e-5, 0.9, 0.95, 0.85)
+    assert values_of("bnas", *keys) == (250, 512, "sgd", 0.1, 3e-5, "cosine_restarts")
+    assert values_of("bnas", "restart_epochs", "momentum", "label_smoothing") == (50, 0.9, 0.1)
+    assert values_of("bnas", "color_jitter") == ((0.4, 0.4, 0.4, 0.2),)
+    assert registry.recipe("bnas_a", "cifar10", "small") == recipes.load("bnas_cifar10")
+
+
 def test_every_network_has_a_recipe_of_its_own():
     for model in zoo.list_models():
         assert registry.recipe(model) == recipes.load(registry.paper_of(model).recipes[model])
@@ -255,7 +266,7 @@ def test_broken_files_are_refused(tmp_path, text, sentence):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match=r"Cannot read .*none.toml: No such file or directory"):
         read_recipe(tmp_path / "none.toml")
-    with pytest.raises(UserError, match=r"Unknown recipe 'none'; valid: bnext, .*FILE.toml"):
+    with pytest.raises(UserError, match=r"Unknown recipe 'none'; valid: bnas, .*FILE.toml"):
         recipes.load("none")
 
 
@@ -425,7 +436,7 @@ def test_a_recipe_extends_another_as_flags_change_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('extends = "nosuch"', "Unknown recipe that .* extends: 'nosuch'; valid: bnext, "),
+        ('extends = "nosuch"', "Unknown recipe that .* extends: 'nosuch'; valid: bnas, "),
         ('extends = "gone.toml"', "Cannot read .*gone.toml: No such file"),
         ('extends = "mine.toml"', "extends itself"),
         ("extends = 3", "extends in .* must be the name of a recipe, or a file .* Received: 3"),
