@@ -77,7 +77,7 @@ def network_of_one_sign(sign, channels):
 
 @pytest.mark.parametrize(
     ("sign", "channels"),
-    [pytest.param(1, slice(None), marks=pytest.mark.large), (-1, slice(None)), (1, slice(3, 4))],
+    [*(pytest.param(sign, slice(None), marks=pytest.mark.large) for sign in (1, -1)), (1, slice(3, 4))],
     ids=["all +1", "all -1", "one channel"],
 )
 def test_kernels_of_one_sign_are_binary_and_the_same_function(sign, channels):

@@ -181,6 +181,7 @@ def test_another_teacher_makes_another_run(boosted, cooler, teachers):
         train(folder, f"teacher={teachers[1]}", *words[1:], weights=cooler)
 
 
+@pytest.mark.large
 def test_cached_logits_teach_the_same(boosted, cooler, tmp_path, capsys):
     """They are chosen by the epoch, so that this also shows that the right assistant taught in `boosted`."""
     _, words, weights = boosted

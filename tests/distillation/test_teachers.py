@@ -58,6 +58,7 @@ def test_a_file_of_keras_applications(tmp_path):
     assert teacher.accuracy is None
 
 
+@pytest.mark.large
 def test_published_efficientnets_hold_deviations_for_variances(tmp_path):
     """Keras divides by them once more, in the graph, if it fetched the file itself."""
     own = tf.keras.applications.EfficientNetB0(weights=None, classifier_activation=None)

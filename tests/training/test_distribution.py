@@ -124,6 +124,7 @@ def numbers(path, *columns):
     return np.array([[float(row[column]) for column in columns] for row in small_run.rows(path)])
 
 
+@pytest.mark.large
 def test_two_workers_of_which_one_is_killed_train_as_one_alone(tmp_path, capfd, alone):
     together = train_together(tmp_path / "together", *ONE_EPOCH, "--kill=1:3")
     shown = capfd.readouterr().out

@@ -94,6 +94,7 @@ def train_tiny(seed, folder):
         training.train(network, digits, recipe, folder, seed=seed)
 
 
+@pytest.mark.large
 def test_each_seed_is_what_it_would_be_alone_and_a_finished_one_is_kept(tmp_path, capsys):
     seeds.run(train_tiny, 0, 1, tmp_path / "runs")
     seeds.run(train_tiny, 0, 2, tmp_path / "runs")

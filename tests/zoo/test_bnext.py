@@ -47,7 +47,11 @@ COUNTS = {
 
 # The largest ones are built for the tables of docs/tables.md as well (large).
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.large if n in ("bnext_s", "bnext_m") else ()) for n in COUNTS]
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.large if n in ("bnext_t", "bnext_s", "bnext_m") else ())
+        for n in COUNTS
+    ],
 )
 def test_counts_are_those_of_the_code(name):
     model = zoo.build(name)

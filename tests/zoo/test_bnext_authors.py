@@ -152,6 +152,7 @@ def check_training(case):
         assert ours == pytest.approx([norm, projection], rel=WEIGHTS, abs=WEIGHTS * norm), key
 
 
+@pytest.mark.large
 def test_loss_gradients_and_ten_steps():
     check_training(authors.TRAINED[0])
 
