@@ -240,18 +240,19 @@ def logits(network, binary, images):
     return outputs
 
 
-@contextlib.contextmanager
-def _dropping():
-    """Have their drop path, which wants a GPU, draw what `_kept` draws: eight times in each cell."""
+def _drop_path(number):
+    """Their drop path, which wants a GPU, with the masks of `_kept`; each cell calls it eight times.
+
+    PyTorch no longer takes the gradient of a ReLU whose output is changed in place.
+    """
     import torch
 
     names = (f"cell{cell}/edge{edge}_path" for cell in itertools.count(1) for edge in range(1, 9))
 
-    def drawn(number, *_):
-        return types.SimpleNamespace(bernoulli_=lambda keep: torch.tensor(_kept(next(names), number)))
+    def drop_path(x, probability):
+        return x.div(1 - probability).mul(torch.tensor(_kept(next(names), number)))
 
-    with mock.patch.object(torch.cuda, "FloatTensor", drawn):
-        yield
+    return drop_path
 
 
 def train(case, network, binary, drops=False):
@@ -262,7 +263,7 @@ def train(case, network, binary, drops=False):
     network.zero_grad()
     binary.binarization()
     network.drop_path_prob = DROPPED if drops else 0.0
-    with _dropping():
+    with mock.patch.dict(type(network).forward.__globals__, drop_path=_drop_path(BATCH)):
         outputs = network(tensor(images(case, BATCH)))
     loss = torch.nn.functional.cross_entropy(outputs, torch.tensor(labels(case, BATCH)))
     loss.backward()
@@ -284,23 +285,28 @@ def optimize(case, network, binary, schedule):
     import torch
 
     with _modules() as modules:
-        settings = {"one_cycle": (0.05, 3e-6), "cosine_restarts": (0.1, 3e-5)}
-        rate, decay = settings[schedule]
-        optimizer = torch.optim.SGD(network.parameters(), rate, momentum=0.9, weight_decay=decay)
-        cycle = schedule == "one_cycle"
-        restarts = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, STEPS // 2, eta_min=0.0)
-        if cycle:
-            restarts = modules.utils.OneCycleLR(optimizer, STEPS, lr_range=(0.05 * rate, rate))
+        one_cycle = modules.utils.OneCycleLR
+    cycle = schedule == "one_cycle"
+    rate, decay = (0.05, 3e-6) if cycle else (0.1, 3e-5)
+    optimizer = torch.optim.SGD(network.parameters(), rate, momentum=0.9, weight_decay=decay)
+    if cycle:
+        scheduler = one_cycle(optimizer, STEPS, lr_range=(0.05 * rate, rate))
+    else:
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, STEPS // 2, eta_min=0.0)
     for step in range(STEPS):
         if not cycle:
-            restarts.step(step)
+            scheduler.step(step)
         _, gradients = train(case, network, binary)
         optimizer.step()
         if cycle:
-            restarts.step()
+            scheduler.step()
+        # As the next step will do.
+        binary.save_params()
         binary.meancenterConvParams()
         binary.clampConvParams()
-        yield gradients, {key: p.detach().numpy().copy() for key, p in network.named_parameters()}
+        centered = {key: p.detach().numpy().copy() for key, p in network.named_parameters()}
+        binary.restore()
+        yield gradients, centered
 
 
 def main():
