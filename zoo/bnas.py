@@ -167,7 +167,7 @@ class Cell:
             nodes.append(_sum(found, f"{self.name}/node{len(nodes)}"))
         # The last layer has the name of the cell.
         joined = f"{self.name}/nodes" if self.has_shortcut else self.name
-        output = concatenate(nodes[INPUTS:], joined)
+        output = concatenate(nodes[INPUTS:], joined, f"{self.name}/zeros")
         return K.Add(name=self.name)([output, self._shortcut(last)]) if self.has_shortcut else output
 
     def _input(self, x: tf.Tensor, node: int) -> tf.Tensor:
