@@ -101,7 +101,8 @@ def _bnas_cells(profile: accounting.Profile) -> int:
 
 
 def _bnas_channels(profile: accounting.Profile) -> int:
-    return next(row.kernel_shapes[0][-1] for row in profile.rows if row.path == "cell1/input0_conv")
+    kernels = [row.kernel_shapes[0] for row in profile.rows if row.stage == "cell1" and row.kernel_shapes]
+    return kernels[0][-1] if kernels else 0
 
 
 METRICS = {

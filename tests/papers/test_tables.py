@@ -298,7 +298,7 @@ def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_pat
     ("arguments", "message"),
     [
         (["--format=html"], "flag --format=html: it must be one of text, markdown, json"),
-        (["--only=Table 9"], "Unknown table 'Table 9'; valid: BNext, Table 1"),
+        (["--only=nothing"], "Unknown table 'nothing'; valid: BNAS, Table 1"),
         (["extra"], "Unexpected argument 'extra'"),
         (["--only=Runs", "--output=/proc/no/page.md"], "Cannot write /proc/no/page.md"),
         (["--only=BNext, Code", "--picture=x.png"], "none of the chosen tables has. Received: 'BNext, Code'"),
