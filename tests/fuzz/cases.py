@@ -6,6 +6,7 @@ The current folder holds copies of the samples, a pipe and a link in a circle.
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import shutil
 import warnings
@@ -318,8 +319,19 @@ def manifests(rng: Random) -> list[str]:
     return _run_tflite(rng)
 
 
+def genotypes(rng: Random) -> list[str]:
+    """A file with cells that are none."""
+    edges = ["conv3 1", "max 0", "none 0", "dil5 1", "avg 2", "conv5 3", "conv3 4", "dil3 2"]
+    cells = json.dumps({"normal": edges, "reduction": edges, "epoch": 3, "held_out_accuracy": 0.5})
+    Path("genotype.json").write_bytes(change_json(rng, cells.encode()))
+    file = rng.choice(("genotype.json", "."))
+    thin = ["--image_size=32", "--set=cells=3", "--set=channels=2"]
+    return ["summary", "bnas", f"--genotype={file}", *thin]
+
+
 KINDS: dict[str, Callable[[Random], list[str]]] = {
-    kind.__name__: kind for kind in (flags, recipes, folders, keras, h5, pth, tflite, runs, manifests)
+    kind.__name__: kind
+    for kind in (flags, recipes, folders, keras, h5, pth, tflite, runs, manifests, genotypes)
 }
 if importlib.util.find_spec("torch") is None:  # its samples are made by PyTorch
     del KINDS["pth"]
