@@ -72,12 +72,13 @@ WRITTEN = {
     "preview": (["p.png"], (4,)),
     "cache": (["cache/key.json", "cache/view0.logits", "cache/view1.logits"], (4, 8)),
 }
+TWINS = (("report", 304), ("report", "read-only"))
 
 
 @pytest.mark.parametrize(
     ("what", "kib"),
     [
-        pytest.param(what, kib, marks=pytest.mark.large if kib == 304 else ())
+        pytest.param(what, kib, marks=pytest.mark.large if (what, kib) in TWINS else ())
         for what, (_, sizes) in WRITTEN.items()
         for kib in (*sizes, "read-only")
     ],

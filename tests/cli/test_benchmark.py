@@ -50,7 +50,9 @@ def test_distillation_is_compared_with_the_sum_of_its_parts(monkeypatch, capsys)
 
 
 # XLA takes its time to compile even a small step.
-@pytest.mark.parametrize("flag", [pytest.param("--jit", marks=pytest.mark.large), "--mixed_precision"])
+@pytest.mark.parametrize(
+    "flag", [pytest.param(flag, marks=pytest.mark.large) for flag in ("--jit", "--mixed_precision")]
+)
 def test_a_training_step_and_what_could_make_it_shorter(flag, monkeypatch, capsys):
     monkeypatch.setattr(zoo, "build", lambda name, shape, classes: small_run.network(classes))
     words = ["--model=bnext_t", "--image_size=32", "--batch_size=4", "--repeats=2", flag]

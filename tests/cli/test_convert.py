@@ -111,6 +111,7 @@ def test_a_layer_left_unchecked_is_in_the_manifest(tmp_path, capsys):
     assert "--unchecked=after: the rounding of this layer has a known bound" in capsys.readouterr().err
 
 
+@pytest.mark.large
 def test_a_file_goes_where_it_is_told(run_folder, tmp_path, quick):
     assert (
         main(run_folder / "model.keras", f"--output={tmp_path / 'deep' / 'm.tflite'}", "--dataset=samples")

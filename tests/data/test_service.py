@@ -88,6 +88,7 @@ def service_of_two():
             yield address
 
 
+@pytest.mark.large
 def test_a_data_service_gives_the_same_batches(service_of_two):
     digits = data.open("digits", train_examples=100)
 

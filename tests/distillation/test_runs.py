@@ -152,6 +152,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(boosted, cooler, tmp_pat
     assert not [path for path in folder.rglob("*") if "partial" in path.name or "temp" in path.name]
 
 
+@pytest.mark.large
 def test_a_run_says_who_taught_when(boosted, teachers):
     folder, _, _ = boosted
     said = RunFolder(folder).read_config().distillation
@@ -165,6 +166,7 @@ def test_a_run_says_who_taught_when(boosted, teachers):
     assert saved.count_params() == student().count_params()
 
 
+@pytest.mark.large
 def test_the_report_draws_who_taught_when(boosted):
     folder, _, _ = boosted
     drawn = curves.history_charts(Table(folder / "history.csv", ()), RunFolder(folder).read_config())
@@ -175,6 +177,7 @@ def test_the_report_draws_who_taught_when(boosted):
     assert "another assistant taught" in (folder / "report.html").read_text()
 
 
+@pytest.mark.large
 def test_another_teacher_makes_another_run(boosted, cooler, teachers):
     folder, words, _ = boosted
     with pytest.raises(UserError, match=f"its .*teacher is {teachers[0]}, asked for is {teachers[1]}"):

@@ -39,7 +39,10 @@ def network(progressive):
 
 
 # These differ from others in numbers only.
-TWINS = ("bnext_l", "bnext18", "bnext_ablation", "bnext_cifar10", "bnext_cifar100", "meliusnet59")
+TWINS = (
+    *("bnext_l", "bnext18", "bnext_ablation", "bnext_cifar10", "bnext_cifar100"),
+    *("bnas", "float_study", "meliusnet59"),
+)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_a_run_folder_has_one_owner(undisturbed, tmp_path):
     assert_same(folder, undisturbed)
 
 
+@pytest.mark.large
 def test_a_full_disk_keeps_the_last_checkpoint(small_disk, undisturbed):
     """A disk that ends twice, and grows: in the second checkpoint, and in the report."""
     folder = runs.RunFolder(small_disk(350) / "run")

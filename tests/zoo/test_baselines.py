@@ -63,7 +63,7 @@ def assert_same_logits(ours, theirs, size):
     ("name", "oracle", "overrides"),
     [
         ("resnete18", "BinaryResNetE18", dict(input_bn=False)),
-        ("binarydensenet28", "BinaryDenseNet28", {}),
+        pytest.param("binarydensenet28", "BinaryDenseNet28", {}, marks=pytest.mark.large),
         # The same blocks in other numbers.
         pytest.param("binarydensenet37", "BinaryDenseNet37", {}, marks=pytest.mark.large),
         pytest.param("binarydensenet45", "BinaryDenseNet45", {}, marks=pytest.mark.large),
