@@ -15,6 +15,8 @@ import bnn_keras  # noqa: F401  Keras 2 first
 from tests.fuzz.cases import KINDS
 from tests.fuzz.runner import Runner, cases
 
+SHOWN_EVERY = 1000  # cases
+
 
 def main() -> int:
     """Return 1 if a case has a flaw."""
@@ -51,6 +53,8 @@ def run(runner: Runner, given: argparse.Namespace) -> int:
         flaws += result.flaw is not None
         if result.flaw or given.count == 1:
             print(result, flush=True)
+        if (done := sum(counts.values())) % SHOWN_EVERY == 0:
+            print(f"{done} cases, {flaws} flaws", flush=True)
     for kind in seconds:
         ends = ", ".join(
             f"{n} with exit status {status}" for (k, status), n in sorted(counts.items()) if k == kind

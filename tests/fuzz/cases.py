@@ -235,7 +235,9 @@ def _change_hdf5_item(rng: Random, file: h5py.File) -> None:
         file.move(key, f"{key}{rng.choice(('x', '/x', ' '))}")
     elif what == 2:
         targets = (h5py.SoftLink("/"), h5py.SoftLink(key), h5py.ExternalLink("/etc/passwd", "/"), file["/"])
-        file[f"{key}_more" if isinstance(file[key], h5py.Dataset) else f"{key}/more"] = rng.choice(targets)
+        name = f"{key}_more" if isinstance(file[key], h5py.Dataset) else f"{key}/more"
+        if name not in file:  # an earlier change may have made it
+            file[name] = rng.choice(targets)
     elif what == 3:
         file[key].attrs["weight_names"] = rng.choice((1, "x", [b"x"], np.zeros(3), [], [b"\xff"]))
     elif what == 4:
