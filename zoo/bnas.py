@@ -100,6 +100,12 @@ def binary_layer(
     return shared.relu(x, name)
 
 
+def shortcut(x: tf.Tensor, cell: str, filters: int) -> tf.Tensor:
+    """What a reduction cell adds to its output: that of the cell before, at half its edge, in 32 bits."""
+    x = shared.batch_norm(x, f"{cell}/shortcut_bn")
+    return pytorch.conv(x, filters, 2, f"{cell}/shortcut_conv", 2, use_bias=True)
+
+
 def every_second(x: tf.Tensor, name: str) -> tf.Tensor:
     """Every second row and column from the last one back, which is PyTorch's first: the image is turned."""
     crop = [((edge - 1) % 2, 0) for edge in x.shape[1:3]]
@@ -177,9 +183,7 @@ class Cell:
     def _shortcut(self, last: tf.Tensor) -> tf.Tensor:
         if not self.reduces:
             return last
-        last = shared.batch_norm(last, f"{self.name}/shortcut_bn")
-        filters = NODES * self.filters
-        return pytorch.conv(last, filters, 2, f"{self.name}/shortcut_conv", 2, use_bias=True)
+        return shortcut(last, self.name, NODES * self.filters)
 
     def _options(self, name: str) -> dict[str, bool]:
         return {"binary": self.binary, "float_kernel": self.released_slip and name in self._last_kernels}
