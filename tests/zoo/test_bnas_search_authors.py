@@ -106,20 +106,8 @@ def step(case, made):
     seen = {}
     keep(made.optimizer, "weights", seen)
     keep(made.score_optimizer, "scores", seen)
-    made.train_step(
-        tuple(
-            map(
-                tuple,
-                zip(
-                    *(
-                        (tf.constant(a), tf.constant(b))
-                        for a, b in zip((images, labels), (search_images, search_labels), strict=True)
-                    ),
-                    strict=True,
-                ),
-            )
-        )
-    )
+    pairs = (images, search_images), (labels, search_labels)
+    made.train_step(tf.nest.map_structure(tf.constant, pairs))
     gradients = {}
     for variable, keys in trained_by_key(made.network, case.cells):
         gradients |= parts(seen["weights"][variable.ref()], keys)
