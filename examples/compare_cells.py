@@ -3,7 +3,8 @@
 python examples/compare_cells.py RUN --epochs=12
 
 RUN is the run folder of `bnn search`. Random cells of about the same number of binary operations are drawn,
-and a network of each is trained in a run folder of its own; the same command resumes what was stopped.
+and a network of each is trained by the usual recipe, in a run folder of its own; the same command resumes what
+was stopped.
 """
 
 import argparse
@@ -70,9 +71,8 @@ def train(
     cells: Cells, images: data.Dataset, folder: Path, arguments: argparse.Namespace
 ) -> Sequence[object]:
     """A row of the table: the cost of the network, and its held-out accuracy."""
-    recipe = zoo.recipe("bnas_a", "cifar10").override(
-        epochs=arguments.epochs, batch_size=arguments.batch_size, learning_rate=arguments.learning_rate
-    )
+    recipe = zoo.recipe("bnas_a", images.name, images.kind)
+    recipe = recipe.override(epochs=arguments.epochs, batch_size=arguments.batch_size)
     training.make_deterministic(seed=0)
     shape = (images.image_size, images.image_size, 3)
     network = zoo.build(
@@ -93,7 +93,6 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=16, help="of a node of the first cell")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--learning_rate", type=float, default=0.05)
     parser.add_argument("--random", type=int, default=5, help="number of random cells")
     parser.add_argument("--seed", type=int, default=0, help="of the random cells")
     arguments = parser.parse_args()
