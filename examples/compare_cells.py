@@ -3,8 +3,8 @@
 python examples/compare_cells.py RUN --epochs=12
 
 RUN is the run folder of `bnn search`. Random cells of about the same number of binary operations are drawn,
-and a network of each is trained by the usual recipe, in a run folder of its own; the same command resumes what
-was stopped.
+and a network of each is trained by the usual recipe, in a run folder of its own. The same command resumes
+a comparison that was stopped.
 """
 
 import argparse

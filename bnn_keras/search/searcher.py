@@ -33,7 +33,7 @@ class Searcher(tf.keras.Model):
         super().__init__(name=network.name)
         self.network, self._settings = network, settings
         self.scores = {form: network.get_layer(f"{form}_scores").scores for form in space.forms}
-        self.epoch = tf.Variable(0.0, trainable=False)
+        self.epoch = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self.first_scores = {
             form: tf.Variable(scores, trainable=False) for form, scores in self.scores.items()
         }
