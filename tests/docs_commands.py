@@ -8,6 +8,7 @@ are not run. The output has a line for each command: how it ended, and how long 
 """
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -49,6 +50,7 @@ NARROW = {
     "meliusnet": ["--set=blocks=1,1,1,1", "--set=channels=32,32,32"],
     "resnet": ["--set=blocks=1,1,1,1", "--set=channels=16,16,32,32"],
     "bnext": ["--set=widths=16,16,32,32"],
+    "bnas": ["--set=cells=3", "--set=channels=4"],
 }
 # By verb: the flags that make its commands small.
 SMALL = {
@@ -179,7 +181,7 @@ def ends_well(page: Path, command: str, words: list[str], folder: str) -> bool:
 
 
 def write_files(folder: Path) -> None:
-    """Write what the commands name: photographs, a recipe, and the two front doors."""
+    """Write what the commands name: photographs, a recipe, cells, and the two front doors."""
     flower = Image.fromarray(load_sample_image("flower.jpg"))
     flower.save(folder / "image.jpg")
     for name in ("photos/flower", "photos/leaf", "pictures/automobile", "pictures/cat"):
@@ -187,6 +189,8 @@ def write_files(folder: Path) -> None:
         for i in range(4):
             flower.crop((90 * i, 60 * i, 90 * i + 200, 60 * i + 160)).save(folder / name / f"{i}.jpg")
     (folder / "mine.toml").write_text('extends = "meliusnet"\nepochs = 1\n')
+    edges = ["conv3 0"] * 8
+    (folder / "cells.json").write_text(json.dumps({"normal": edges, "reduction": edges}))
     for door in ("train.py", "convert.py"):
         shutil.copy(ROOT / door, folder)
 

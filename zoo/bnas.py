@@ -14,6 +14,8 @@ Kim, Singh, Choi, 2020 (https://arxiv.org/abs/2002.06963). As published:
 | bnas_g    | 11, 74          | ImageNet | 59.81   |
 | bnas_h    | 16, 128         | ImageNet | 63.51   |
 
+bnas has the cells of a genotype (`zoo.genotype.read`), as many and as wide as A or D.
+
 A network is a stem and cells of two forms, normal and reduction, which a search has found
 (zoo/genotype.py). The inputs of a cell, its nodes 0 and 1, are the outputs of the two cells before it, each
 after a binary layer. Its output is the concatenation of its other nodes, plus the output of the cell before
@@ -31,7 +33,8 @@ import tensorflow as tf
 
 from bnn_keras.nn import layers, scaled_sign
 from bnn_keras.nn.channels import TakeChannels, concatenate
-from bnn_keras.settings.kinds import Choice, Number, Setting, Switch
+from bnn_keras.nn.drop_path import DropPath
+from bnn_keras.settings.kinds import Choice, Number, Optional, Setting, Switch
 from zoo import genotype, pytorch, shared
 from zoo.checkpoints import bnas as checkpoints
 from zoo.genotype import CONVOLUTIONS, EDGES_OF_A_NODE, INPUTS, NODES, Edge
@@ -39,7 +42,6 @@ from zoo.paper import Paper
 
 K = tf.keras.layers
 POOLS = {"max": K.MaxPooling2D, "avg": K.AveragePooling2D}
-SLIPS = 2  # kernels at the end of the network that the released code leaves in 32 bits
 
 _CIFAR10: dict[str, Any] = dict(**genotype.CIFAR10, stem=shared.THUMBNAIL)
 _IMAGENET: dict[str, Any] = dict(**genotype.IMAGENET, stem="conv3x3")
@@ -55,7 +57,11 @@ VARIANTS: dict[str, dict] = {
     "bnas_h": dict(cells=16, channels=128, **_IMAGENET),
 }
 
-PARAMS = {"bnas_d": 28_407_560, "bnas_f": 39_781_442}  # of the released code
+OWN = "bnas"  # the name of a network with cells of one's own
+# The network whose cells and channels, in number, one has by its stem if none are given.
+USUAL = {shared.THUMBNAIL: "bnas_a", "conv3x3": "bnas_d"}
+# Of the released code, which has 5,578,252 for A: see `zoo.checkpoints.bnas.unused_params`.
+PARAMS = {"bnas_d": 28_407_560, "bnas_f": 39_781_442}
 RECIPES = dict.fromkeys(VARIANTS, "bnas")
 
 
@@ -100,12 +106,6 @@ def binary_layer(
     return shared.relu(x, name)
 
 
-def shortcut(x: tf.Tensor, cell: str, filters: int) -> tf.Tensor:
-    """What a reduction cell adds to its output: that of the cell before, at half its edge, in 32 bits."""
-    x = shared.batch_norm(x, f"{cell}/shortcut_bn")
-    return pytorch.conv(x, filters, 2, f"{cell}/shortcut_conv", 2, use_bias=True)
-
-
 def every_second(x: tf.Tensor, name: str) -> tf.Tensor:
     """Every second row and column from the last one back, which is PyTorch's first: the image is turned."""
     crop = [((edge - 1) % 2, 0) for edge in x.shape[1:3]]
@@ -113,11 +113,13 @@ def every_second(x: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def operation(x: tf.Tensor, edge: Edge, strides: int, name: str, **options: Any) -> tf.Tensor:
-    """An operation of a cell, which keeps the number of channels."""
+    """An operation of a cell, which keeps the number of channels, and the end of its path."""
     if edge.operation in POOLS:
-        return POOLS[edge.operation](3, strides=strides, padding="same", name=name)(x)
-    kernel_size, dilation = CONVOLUTIONS[edge.operation]
-    return binary_layer(x, x.shape[-1], kernel_size, name, strides, dilation, **options)
+        x = POOLS[edge.operation](3, strides=strides, padding="same", name=name)(x)
+    else:
+        kernel_size, dilation = CONVOLUTIONS[edge.operation]
+        x = binary_layer(x, x.shape[-1], kernel_size, name, strides, dilation, **options)
+    return DropPath(name=f"{name}_path")(x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,11 +152,7 @@ class Cell:
     def __call__(self, before: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         """The output of the cell, given those of the two cells before it."""
         used = {edge.node for pair in self.edges for edge in pair}
-        nodes: list[tf.Tensor | None] = [None, None]
-        if 0 in used:
-            nodes[0] = self._input(before, 0)
-        if 1 in used:
-            nodes[1] = self._input(last, 1)
+        nodes = [self._input(x, node) if node in used else None for node, x in enumerate((before, last))]
         for pair in self.edges:
             found = [
                 operation(
@@ -169,7 +167,7 @@ class Cell:
             nodes.append(_sum(found, f"{self.name}/node{len(nodes)}"))
         # The last layer has the name of the cell.
         joined = f"{self.name}/nodes" if self.has_shortcut else self.name
-        output = concatenate(nodes[INPUTS:], joined)
+        output = concatenate(nodes[INPUTS:], joined, f"{self.name}/zeros")
         return K.Add(name=self.name)([output, self._shortcut(last)]) if self.has_shortcut else output
 
     def _input(self, x: tf.Tensor, node: int) -> tf.Tensor:
@@ -183,7 +181,9 @@ class Cell:
     def _shortcut(self, last: tf.Tensor) -> tf.Tensor:
         if not self.reduces:
             return last
-        return shortcut(last, self.name, NODES * self.filters)
+        last = shared.batch_norm(last, f"{self.name}/shortcut_bn")
+        filters = NODES * self.filters
+        return pytorch.conv(last, filters, 2, f"{self.name}/shortcut_conv", 2, use_bias=True)
 
     def _options(self, name: str) -> dict[str, bool]:
         return {"binary": self.binary, "float_kernel": self.released_slip and name in self._last_kernels}
@@ -191,7 +191,7 @@ class Cell:
     @property
     def _last_kernels(self) -> list[str]:
         of_edges = [e.name for pair in self.edges for e in pair if e.operation in CONVOLUTIONS]
-        return ["input0", "input1", *of_edges][-SLIPS:]
+        return ["input0", "input1", *of_edges][-checkpoints.SLIPS :]
 
 
 def _sum(found: list[tf.Tensor], name: str) -> tf.Tensor | None:
@@ -222,11 +222,11 @@ def stem_layers(x: tf.Tensor, kind: str, channels: int) -> tuple[tf.Tensor, tf.T
 def network(
     x: tf.Tensor,
     *,
-    cells: int,
-    channels: int,
+    cells: int | None = None,
+    channels: int | None = None,
     normal: tuple[str, ...],
     reduction: tuple[str, ...],
-    stem: str,
+    stem: str = "conv3x3",
     binary: bool = True,
     released_slip: bool = False,
     head: shared.Head,
@@ -235,15 +235,17 @@ def network(
 
     Args:
         x: images, [batch, height, width, 3].
-        cells: number of cells. Those after a third and two thirds of them are reduction cells.
-        channels: of a node of the first cell; each reduction doubles them.
+        cells: number of cells; None for that of `USUAL`. Those after a third and two thirds of them are
+            reduction cells.
+        channels: of a node of the first cell; None for those of `USUAL`. Each reduction doubles them.
         normal, reduction: the two forms of cells, see `zoo.genotype`.
         stem: see `stem_layers`.
         binary: False gives the 32-bit twin.
         released_slip: leave the last two kernels in 32 bits, as a slip in the authors' code does.
         head: what comes after the last cell.
     """
-    small = stem == shared.THUMBNAIL
+    small, usual = stem == shared.THUMBNAIL, VARIANTS[USUAL[stem]]
+    cells, channels = cells or usual["cells"], channels or usual["channels"]
     before, last = stem_layers(layers.Rotate180(name="upside_down")(x), stem, channels)
     reductions = (cells // 3, 2 * cells // 3)
     for number in range(cells):
@@ -268,10 +270,10 @@ def network(
 PAPER = Paper(
     network=network,
     settings={
-        "cells": Setting("number of cells", Number(3, 100, whole=True)),
-        "channels": Setting("of a node of the first cell", Number(2, 4096, whole=True)),
+        "cells": Setting("number of cells", Optional(Number(3, 100, whole=True))),
+        "channels": Setting("of a node of the first cell", Optional(Number(2, 4096, whole=True))),
         **genotype.SETTINGS,
-        "stem": Setting("first layers", Choice(("conv3x3", shared.THUMBNAIL))),
+        "stem": Setting("first layers", Choice(tuple(USUAL))),
         "binary": shared.BINARY,
         "released_slip": Setting(
             "leave the last two kernels in 32 bits, as the authors' code does", Switch()
@@ -286,4 +288,12 @@ PAPER = Paper(
     check=genotype.check,
     torch_settings={"released_slip": True},
     torch_naming=checkpoints.naming,
+)
+OWN_CELLS = dataclasses.replace(
+    PAPER,
+    variants={OWN: {}},
+    recipes={OWN: "bnas"},
+    params={},
+    files={"genotype": genotype.read},
+    torch_naming=None,  # registered once
 )

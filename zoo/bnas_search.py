@@ -175,10 +175,13 @@ class Cell:
         # The last layer has the name of the cell.
         joined = f"{self.name}/nodes" if self.has_shortcut else self.name
         output = K.Concatenate(name=joined)(nodes[INPUTS:])
-        if not self.has_shortcut:
-            return output
-        shortcut = bnas.shortcut(last, self.name, NODES * self.filters) if self.reduces else last
-        return K.Add(name=self.name)([output, shortcut])
+        return K.Add(name=self.name)([output, self._shortcut(last)]) if self.has_shortcut else output
+
+    def _shortcut(self, x: tf.Tensor) -> tf.Tensor:
+        if not self.reduces:
+            return x
+        x = shared.batch_norm(x, f"{self.name}/shortcut_bn")
+        return pytorch.conv(x, NODES * self.filters, 2, f"{self.name}/shortcut_conv", 2, use_bias=True)
 
     def _input(self, x: tf.Tensor, node: int) -> tf.Tensor:
         size, strides = (3, 2) if self.after_reduction and node == 0 else (1, 1)

@@ -2,14 +2,22 @@
 
 A cell has six nodes: 0 and 1 are its inputs, 2 to 5 are sums of two operations on earlier nodes. It is
 written as eight edges, two for each of the nodes 2 to 5, and an edge as its operation and the node that it
-takes: "conv3 1".
+takes: "conv3 1". A file holds both forms as JSON:
+
+    {"normal": ["conv3 1", ...], "reduction": ["max 0", ...]}
 """
 
 import dataclasses
+import json
+import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from bnn_keras import json_file
 from bnn_keras.errors import UserError
 from bnn_keras.settings.kinds import Setting, Texts
 
@@ -29,6 +37,9 @@ IMAGENET = dict(
     normal=("conv3 1", "dil3 0", "conv3 1", "conv3 2", "conv3 2", "dil3 1", "dil3 1", "conv3 0"),
     reduction=("max 0", "max 1", "max 0", "conv3 2", "max 0", "dil3 3", "max 0", "dil3 4"),
 )
+
+FILE = "genotype.json"  # in the run folder of a search
+LARGEST_FILE = 2**16  # bytes
 
 _KIND = Texts("eight operations, each with the node that it takes")
 SETTINGS = {form: Setting(f"operations of the {form} cells", _KIND) for form in FORMS}
@@ -77,9 +88,60 @@ def zero_channels(genotype: Sequence[str], filters: int) -> list[int]:
     return [start + channel for start in starts for channel in range(filters)]
 
 
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    normal: tuple[str, ...]
+    reduction: tuple[str, ...]
+    # Of the search: what was reached with these cells, and when.
+    epoch: int | None = None
+    held_out_accuracy: float | None = None
+
+
+KEYS = _File.__struct_fields__
+
+
+def read(path: str | os.PathLike) -> dict[str, tuple[str, ...]]:
+    """Read a genotype, as the settings of a network.
+
+    Args:
+        path: of a JSON file, or of the run folder of a search.
+
+    Returns:
+        "normal" and "reduction", eight edges each.
+
+    Raises:
+        UserError: the file cannot be read, or holds no genotype.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(f"genotype names a JSON file, or the run folder of a search. Received: {path!r:.80}.")
+    file = Path(path) / FILE if os.path.isdir(path) else Path(path)
+    found = json_file.read_json(file, _File, f"a genotype (keys: {', '.join(KEYS)})", LARGEST_FILE)
+    cells = {form: getattr(found, form) for form in FORMS}
+    try:
+        check(cells)
+    except UserError as error:
+        raise UserError(f"{file} holds no genotype: {error}") from error
+    return cells
+
+
+def to_json(cells: Mapping[str, Sequence[str]], **found: float) -> str:
+    """The text of a file that `read` takes.
+
+    Args:
+        cells: "normal" and "reduction", eight edges each.
+        found: "epoch" and "held_out_accuracy", if a search has found the cells.
+    """
+    values = {form: list(cells[form]) for form in FORMS} | found
+    return json.dumps(values, indent=2) + "\n"
+
+
 def check(settings: Mapping[str, Any]) -> None:
-    """Raise UserError for a genotype that describes no cell."""
+    """Raise UserError for a genotype that describes no cell, or for settings without one."""
     for form in FORMS:
+        if form not in settings:
+            raise UserError(
+                f"bnas has no cells of its own: give their genotype (in a command --genotype, a JSON file or "
+                f"the run folder of a search), or the settings {' and '.join(FORMS)}. Received: no {form}."
+            )
         _check(form, settings[form])
 
 

@@ -1,6 +1,7 @@
 """What the file of a paper gives to the registry."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ class Paper:
         normalizations: the authors' constants, where they differ from those that are usual for a data
             set, by the name of the usual ones.
         params: the published number of parameters, by name, where one is published.
+        files: settings of `zoo.build` that name a file, and for each what reads from it the settings of
+            `network` that it holds.
         check: raises UserError for settings that are valid alone and do not go together.
         torch_settings: the settings of `zoo.build` with which a network computes what the authors' PyTorch
             checkpoint computes.
@@ -38,6 +41,9 @@ class Paper:
     other_recipes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     normalizations: Mapping[str, str | tuple] = dataclasses.field(default_factory=dict)
     params: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, Callable[[str | os.PathLike], Mapping[str, Any]]] = dataclasses.field(
+        default_factory=dict
+    )
     check: Callable[[Mapping[str, Any]], None] = lambda settings: None
     torch_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     larq_zoo_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)

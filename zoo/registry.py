@@ -27,6 +27,7 @@ PAPERS: tuple[Paper, ...] = (
     mobilenet.PAPER,
     bnext.PAPER,
     bnas.PAPER,
+    bnas.OWN_CELLS,
 )
 EDGES = 32, LARGEST_EDGE  # pixels of an image; below 32 the last sections have nothing left
 CLASSES = Number(1, 100_000, whole=True)
@@ -72,7 +73,7 @@ def build(
         normalization: a name of `bnn_keras.nn.normalization`, a (mean, std) pair of triples, or "none".
             None stands for the constants of the network's authors, see `normalization_of`.
         overrides: settings of the network in place of the variant's own; `settings_of(name)` lists
-            them with their kinds.
+            them with their kinds. bnas also takes `genotype`, a file with its cells (`zoo.genotype.read`).
 
     Returns:
         A functional model, [batch, height, width, 3] to [batch, classes].
@@ -88,7 +89,7 @@ def build(
         (None, 10)
     """
     paper = paper_of(name)
-    settings = _checked(name, {**variant(name), **overrides})
+    settings = _checked(name, {**variant(name), **read_files(name, overrides)})
     _check_shape(name, input_shape, classes)
     constants = normalizations.constants(
         normalization_of(name, settings) if normalization is None else normalization
@@ -129,6 +130,26 @@ def settings_of(name: str) -> Mapping[str, Setting]:
         'one of grouped, conv7x7, thumbnail'
     """
     return paper_of(name).settings
+
+
+def read_files(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a network, in which those that a file holds stand in place of the file's name.
+
+    Args:
+        name: one of `list_models()`.
+        overrides: settings as `build` takes them.
+
+    Raises:
+        UserError: a file that cannot be read, or that gives a setting which is also given otherwise.
+    """
+    readers = paper_of(name).files
+    found = {key: value for key, value in overrides.items() if key not in readers}
+    for key in readers.keys() & overrides.keys():
+        for setting, value in readers[key](overrides[key]).items():
+            if setting in found:
+                raise UserError(f"{key} gives {setting} already: leave out one of the two.")
+            found[setting] = value
+    return found
 
 
 def torch_settings(name: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How the settings of a checkpoint's network differ from those of the network that it is loaded into."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def difference(model: str, overrides: Mapping[str, Any], path: str | None) -> st
         return f"these are weights of {name}, which --model={name} builds"
     ours = registry.all_settings(model, overrides)
     flags = [
-        f"--set={key}={_typed(value)}"
+        shlex.quote(f"--set={key}={_typed(value)}")
         for key, value in sorted(registry.all_settings(model, theirs).items())
         if listed(value) != listed(ours.get(key)) and isinstance(value, str | int | float | list | tuple)
     ]

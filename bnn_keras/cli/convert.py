@@ -18,7 +18,7 @@ from absl.flags import FlagValues
 
 from bnn_keras.cli import flags
 from bnn_keras.cli.flags import COUNT, DATA_DIR, PATH, Flag
-from bnn_keras.cli.network import SET, parse_settings
+from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.kinds import Choice, Text
@@ -34,6 +34,7 @@ FLAGS = [
     Flag("model", Text("a name of the zoo"), "network that --weights belongs to"),
     Flag("weights", PATH, "checkpoint of --model"),
     SET,
+    GENOTYPE,
     Flag("image_size", EDGE, "edge in pixels of --model's images", 224),
     Flag("classes", COUNT, "outputs of --model", 1000),
     Flag(
@@ -91,7 +92,8 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     size = values.image_size
     # As in training: small photographs have a stem of their own, and a checkpoint does not say so.
     stem = weights.is_torch(Path(values.weights)) and registry.default_stem(values.model, "photographs", size)
-    settings = {**({"stem": stem} if stem else {}), **parse_settings(values.model, values.set)}
+    given = parse_settings(values.model, values.set, values.genotype)
+    settings = {**({"stem": stem} if stem else {}), **given}
     model = zoo.build(values.model, (size, size, 3), values.classes, **settings)
     note = checkpoint.difference(values.model, settings, values.weights)
     network = trained.load(values.weights, values.checkpoint, model, note)

@@ -118,7 +118,8 @@ def _teaching(run: str, config: RunConfig) -> DistillationSettings:
 def _check_overrides(values: FlagValues, run: str, there: Mapping[str, Any]) -> None:
     """Refuse settings of the network that contradict those of the run."""
     stem = {"stem": values.stem} if values.stem else {}
-    for key, value in {**parse_settings(values.model, values.set), **stem}.items():
+    given = parse_settings(values.model, values.set, values.genotype)
+    for key, value in {**given, **stem}.items():
         if key not in there or listed(value) != listed(there[key]):
             raise _contradiction(run, f"set={key}", there.get(key, "the published value"), value)
 

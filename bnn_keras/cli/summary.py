@@ -18,7 +18,7 @@ from absl.flags import FlagValues
 
 from bnn_keras.cli import flags
 from bnn_keras.cli.flags import COUNT, SWITCH, Flag
-from bnn_keras.cli.network import SET, parse_settings
+from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.kinds import Text
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from bnn_keras.accounting import Profile
 
 TOTALS = ("params", "binary_params", "size_mib", "bops", "flops", "ops")
-OF_THE_ZOO = ("classes", "stem", "set", "binary")
+OF_THE_ZOO = ("classes", "stem", "set", "genotype", "binary")
 FLAGS = [
     Flag("image_size", EDGE, "edge of the image in pixels; 224 for a network of the zoo if not given"),
     Flag("classes", COUNT, "outputs of a network of the zoo; 1000 if not given"),
     Flag("stem", Text("its settings name them"), "first layers of a network of the zoo"),
     SET,
+    GENOTYPE,
     Flag("binary", SWITCH, "a network of the zoo, or its 32-bit twin", True),
     Flag("dense", SWITCH, "count the operations of dense layers too", False),
     Flag("json", SWITCH, "print JSON", False),
@@ -58,7 +59,7 @@ def _profile(model: str, values: FlagValues) -> "Profile":
 
     size = values.image_size
     if model in zoo.list_models():
-        settings = parse_settings(model, values.set)
+        settings = parse_settings(model, values.set, values.genotype)
         settings |= flags.given(values, ("stem", "binary"))
         network = zoo.build(model, (size or 224, size or 224, 3), values.classes or 1000, **settings)
         return accounting.profile(network, dense=values.dense)

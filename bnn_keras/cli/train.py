@@ -17,7 +17,7 @@ from absl.flags import FlagValues
 from bnn_keras import status
 from bnn_keras.cli import flags, interruption
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, SWITCH, Flag
-from bnn_keras.cli.network import SET, parse_settings
+from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.address import Address
 from bnn_keras.settings.augmentation import EDGE, Augmentation
@@ -39,6 +39,7 @@ FLAGS = flags.in_groups(
     "Network",
     Flag("model", Text("--list_models names them"), "network", "meliusnet29"),
     SET,
+    GENOTYPE,
     Flag("stem", Optional(Text("the network's settings name them")), "first layers; by data and image size"),
     Flag("weights", PATH, "checkpoint to start from; other classes get a new head"),
     Flag("list_models", SWITCH, "print the names of the networks", False),
@@ -87,7 +88,8 @@ def run(values: FlagValues, positional: list[str]) -> None:
     registry.recipe(values.model, chosen=values.recipe)
     Augmentation(**flags.given(values, AUGMENTATION_KEYS))
     lessons = DistillationSettings(**{key: values[key].value for key in DISTILLATION_KEYS})
-    settings = parse_settings(values.model, values.set) | ({"stem": values.stem} if values.stem else {})
+    settings = parse_settings(values.model, values.set, values.genotype)
+    settings |= {"stem": values.stem} if values.stem else {}
     images = data.open(
         values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
     )

@@ -52,12 +52,13 @@ class TakeChannels(tf.keras.layers.Layer):
         return {**super().get_config(), "channels": self.channels}
 
 
-def concatenate(maps: Sequence[tf.Tensor | None], name: str) -> tf.Tensor:
+def concatenate(maps: Sequence[tf.Tensor | None], name: str, zeros: str) -> tf.Tensor:
     """The channels of several feature maps one after another.
 
     Args:
         maps: [batch, height, width, channels] each. None stands for zeros; at least one is not None.
         name: of the last layer.
+        zeros: name of the layers before it, each with the number of a map.
     """
     present = [(number, found) for number, found in enumerate(maps) if found is not None]
     ends = [*(number for number, _ in present[1:]), len(maps)]
@@ -65,7 +66,7 @@ def concatenate(maps: Sequence[tf.Tensor | None], name: str) -> tf.Tensor:
     for (number, part), end in zip(present, ends, strict=True):
         before, after = 0 if parts else number, end - number - 1
         if before or after:
-            own_name = name if len(present) == 1 else f"{name}_zeros{number + 1}"
+            own_name = name if len(present) == 1 else f"{zeros}{number + 1}"
             size = part.shape[-1]
             part = PadChannels(before * size, after * size, name=own_name)(part)
         parts.append(part)

@@ -109,6 +109,7 @@ class PartialConv2D(QuantConv2D):
 
     The weights of these channels count for the mean and the scale of a `ScaledSign`, and for nothing else.
     They cannot be left to the sums: a sign is not 0.
+    `bnn_keras.accounting` counts them, as BNAS's released code does; a file has those that are used.
 
     Args:
         kernel_channels: input channels of the latent kernel.

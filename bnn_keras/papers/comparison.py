@@ -143,11 +143,15 @@ def _table_of_runs() -> dict:
 
 def _compare_row(row: dict, count: Count, models: Collection[str]) -> Line:
     settings, notes = row.get("settings", {}), row.get("notes", {})
-    profile = None
+    profile = compared = None
     if row.get("model") in models and set(row["published"]) - set(ACCURACIES):
-        profile = count(row["model"], tuple(sorted(settings.items())), row.get("dense", False))
+        settings, others = (_hashable(row.get(key, settings)) for key in ("settings", "float_settings"))
+        profile, compared = (
+            count(row["model"], tuple(sorted(found.items())), row.get("dense", False))
+            for found in (settings, others)
+        )
     figures = tuple(
-        Figure(metric, printed, _ours(row, profile, metric), notes.get(metric, ""))
+        Figure(metric, printed, _ours(row, profile, compared, metric), notes.get(metric, ""))
         for metric, printed in row["published"].items()
         if metric not in ACCURACIES
     )
@@ -155,11 +159,21 @@ def _compare_row(row: dict, count: Count, models: Collection[str]) -> Line:
     return Line(row["label"], row.get("model"), settings, accuracies, figures)
 
 
-def _ours(row: dict, profile: accounting.Profile | None, metric: str) -> float | None:
+def _hashable(settings: dict) -> dict:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+
+
+def _ours(
+    row: dict, profile: accounting.Profile | None, compared: accounting.Profile | None, metric: str
+) -> float | None:
     if "runs" in row:
         values = [float(printed) for printed in row["runs"]]
         return statistics.mean(values) if metric == "mean" else statistics.stdev(values)
-    return None if profile is None else _measure(profile, metric, row.get("part", {}))
+    if profile is None or compared is None:
+        return None
+    float_of = METRICS[metric].float_of
+    number = _measure(profile, metric, row.get("part", {}))
+    return number if float_of is None else float_of(compared) / number
 
 
 def _measure(profile: accounting.Profile, metric: str, part: dict) -> float:

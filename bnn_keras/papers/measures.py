@@ -14,6 +14,7 @@ MIB = 2**20
 QUANTIZED_BITS = 8
 SQUEEZE_BITS = 4
 SQUEEZE_PARTS = ("/squeeze", "/expand")
+BNAS_SHORTCUT = "/shortcut_conv"  # between cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Metric:
         title: in words.
         value_of: the number of a counted model, without the unit; None if it is computed from
             something else.
+        float_of: for a saving over a network in 32 bits: the number of that network, which is then divided
+            by `value_of`.
     """
 
     unit: float
     title: str
     value_of: Callable[[accounting.Profile], float] | None = None
+    float_of: Callable[[accounting.Profile], float] | None = None
 
 
 def _kernel_weights(row: accounting.Row) -> int:
@@ -68,6 +72,39 @@ def _base_width(profile: accounting.Profile) -> int:
     return next(row.kernel_shapes[0][-1] for row in profile.rows if row.kernel_shapes)
 
 
+def _bnas_rows(profile: accounting.Profile) -> list[accounting.Row]:
+    """The kernels that the supplement of BNAS counts: all but those of the shortcuts between cells.
+
+    The paper does not say so; three of its memory savings come out to the last digit.
+    """
+    return [row for row in profile.rows if row.kernel_shapes and not row.path.endswith(BNAS_SHORTCUT)]
+
+
+def _bnas_flops(profile: accounting.Profile) -> float:
+    return sum(row.flops + row.bops / accounting.BOPS_PER_OP for row in _bnas_rows(profile))
+
+
+def _bnas_float_flops(profile: accounting.Profile) -> float:
+    return sum(row.flops + row.bops for row in _bnas_rows(profile))
+
+
+def _bnas_bits(profile: accounting.Profile) -> float:
+    return sum(_kernel_weights(row) * (1 if row.binary_params else FLOAT_BITS) for row in _bnas_rows(profile))
+
+
+def _bnas_float_bits(profile: accounting.Profile) -> float:
+    return sum(_kernel_weights(row) * FLOAT_BITS for row in _bnas_rows(profile))
+
+
+def _bnas_cells(profile: accounting.Profile) -> int:
+    return len({row.stage for row in profile.rows if row.stage.startswith("cell")})
+
+
+def _bnas_channels(profile: accounting.Profile) -> int:
+    kernels = [row.kernel_shapes[0] for row in profile.rows if row.stage == "cell1" and row.kernel_shapes]
+    return kernels[0][-1] if kernels else 0
+
+
 METRICS = {
     "params": Metric(1, "parameters", lambda p: p.params),
     "binary_params": Metric(1, "binary parameters", lambda p: p.binary_params),
@@ -85,6 +122,11 @@ METRICS = {
     "ops_quantized": Metric(
         1e8, "OPs, quantized, 10⁸", lambda p: p.bops / accounting.BOPS_PER_OP + p.flops / 8
     ),
+    "cells": Metric(1, "cells", _bnas_cells),
+    "channels": Metric(1, "channels", _bnas_channels),
+    "flops_bnas": Metric(1e8, "FLOPs without shortcuts, 10⁸", _bnas_flops),
+    "memory_saving": Metric(1, "memory saving", _bnas_bits, _bnas_float_bits),
+    "speed_up": Metric(1, "speed-up", _bnas_flops, _bnas_float_flops),
     "percent": Metric(1, "share of OPs, %"),
     "mean": Metric(1, "mean of the runs, %"),
     "std": Metric(1, "sample deviation of the runs, %"),

@@ -136,6 +136,7 @@ class Recipe(Augmentation):
         "float32",
     )
     label_smoothing: float = setting("share of a label that is spread over all classes", Number(0, 1), 0.0)
+    drop_path: float = setting("probability to drop a path, after a rise over all epochs", _SHARE, 0.0)
     temperature_decay: float | None = setting(
         "factor of a progressive kernel's temperature per epoch", Optional(_DECAY), None
     )

@@ -18,7 +18,7 @@ from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
 from bnn_keras.settings.kinds import COUNT, SEED, Number, convert_value
 from bnn_keras.settings.recipe import Recipe
-from bnn_keras.training import distribution
+from bnn_keras.training import distribution, drop_path
 from bnn_keras.training.loop import Run, for_conversion
 from bnn_keras.training.trainer import plain_trainer
 
@@ -183,6 +183,7 @@ def _check(network: tf.keras.Model, dataset: Dataset, recipe: Recipe, checkpoint
     dataset.steps_per_epoch(recipe.batch_size)
     distribution.check_batch(network.distribute_strategy, recipe.batch_size)
     memory.check_batch(network, recipe.batch_size)
+    drop_path.check(network, recipe)
     convert_value("checkpoint_steps", COUNT, checkpoint_steps)
     expected = (dataset.image_size, dataset.image_size, 3), len(dataset.class_names)
     if (network.input_shape[1:], network.output_shape[-1]) != expected:

@@ -14,7 +14,7 @@ from bnn_keras.nn import quantizers
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.runs.table import FLIP_COLUMNS, Table
 from bnn_keras.settings.recipe import Recipe
-from bnn_keras.training import callbacks, distribution, flips, objective
+from bnn_keras.training import callbacks, distribution, drop_path, flips, objective
 from bnn_keras.training.averages import Averages, MeasureAverages
 from bnn_keras.training.checkpoints import Checkpoints, remove_partial, tensorflow_errors
 from bnn_keras.training.progress import Progress
@@ -84,6 +84,7 @@ class Run:
             distribution.synchronize_batch_norm(self.student)
         with self.strategy.scope():
             self.trainer = compiled(make_trainer(self.student), recipe, self.steps)
+        drop_path.start(self.student, recipe, self.steps, seed, self.trainer.optimizer.iterations)
         check_parts(self.trainer, recipe.accumulate, recipe.batch_size, self.strategy.num_replicas_in_sync)
         # Keras creates the metrics' variables with the first batch; a checkpoint needs them before.
         limit = self.strategy.num_replicas_in_sync

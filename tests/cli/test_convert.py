@@ -161,6 +161,14 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
             ["--model=meliusneta", "--weights=RUN", "--set=depth=3"],
             "Unknown setting of meliusneta 'depth'; valid: ",
         ),
+        (
+            ["--model=bnas_a", "--weights=RUN", "--genotype=g"],
+            "--genotype is for --model=bnas. Received: bnas_a",
+        ),
+        (
+            ["--model=bnas", "--weights=RUN", "--genotype=missing.json"],
+            "Cannot read missing.json: No such file",
+        ),
         (["--model=meliusneta", "--weights=RUN", "--set=depth"], "--set takes NAME=VALUE. Received: 'depth'"),
         (["--model=meliusneta", "--weights=RUN", "--image_size=16"], "from 32 x 32 pixels up"),
         (

@@ -10,7 +10,7 @@ from bnn_keras.runs import RunFolder
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.recipe import Recipe
-from zoo import registry
+from zoo import genotype, registry
 
 TEACHING = DistillationSettings(teacher="bnext_t=t.keras", label_weight=0.5, views=2, cache_teacher="logits")
 CONFIG = RunConfig(
@@ -107,6 +107,20 @@ def test_what_contradicts_the_run_is_refused(flag, sentence, resume, capsys):
     assert resume(flag) == (2,)
     error = capsys.readouterr().err
     assert error.startswith("error: ") and sentence in error and error.count("\n") == 1
+
+
+def test_a_run_has_its_cells_and_needs_no_genotype(resume, run, tmp_path, capsys):
+    overrides = {"normalization": "digits", **genotype.CIFAR10}
+    config = dataclasses.replace(CONFIG, model="bnas", overrides=overrides)
+    RunFolder(Path(run)).config.write_text(config.to_json())
+    cells = {form: list(edges) for form, edges in genotype.CIFAR10.items()}
+    assert resume()[1] == (("bnas", (64, 64, 3), 10), {"normalization": "digits", **cells})
+    file = tmp_path / "genotype.json"
+    file.write_text(genotype.to_json(genotype.CIFAR10))
+    assert resume(f"--genotype={file}")[0] == 0
+    file.write_text(genotype.to_json(genotype.IMAGENET))
+    assert resume(f"--genotype={file}")[0] == 2
+    assert "with set=normal=['none 1', 'dil3 0'" in capsys.readouterr().err
 
 
 def test_teachers_of_an_earlier_version_are_not_guessed(tmp_path, resume, run, capsys):

@@ -11,6 +11,7 @@ import tensorflow as tf
 import zoo
 from bnn_keras import accounting, cli
 from bnn_keras.cli import summary
+from zoo import genotype
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,6 +71,14 @@ def test_the_twin_and_the_dense_layers(ask):
     assert more == 512 * 1000
 
 
+def test_a_network_with_the_cells_of_a_file(ask, tmp_path):
+    (tmp_path / "genotype.json").write_text(genotype.to_json(genotype.CIFAR10))
+    words = ("--image_size=32", "--set=cells=3", "--set=channels=4", "--json")
+    found = json.loads(ask("bnas", f"--genotype={tmp_path}", *words)[1])
+    expected = accounting.profile(zoo.build("bnas", (32, 32, 3), cells=3, channels=4, **genotype.CIFAR10))
+    assert (found["model"], found["params"]) == ("bnas", expected.params)
+
+
 def test_the_notes_are_printed_and_a_saved_model_needs_no_zoo(ask, tmp_path):
     image = tf.keras.Input((None, None, 3))
     y = tf.keras.layers.TimeDistributed(tf.keras.layers.Conv1D(2, 3), name="columns")(
@@ -85,6 +94,7 @@ def test_the_notes_are_printed_and_a_saved_model_needs_no_zoo(ask, tmp_path):
         ((file,), "give input_shape="),
         ((file, "--classes=4"), "--classes is for networks of the zoo"),
         ((file, "--stem=grouped"), "--stem is for networks of the zoo"),
+        ((file, "--genotype=g.json"), "--genotype is for networks of the zoo"),
         ((file, "--nobinary"), "--binary is for networks of the zoo"),
     ):
         status, out, error = ask(*arguments)
@@ -103,6 +113,8 @@ def test_the_notes_are_printed_and_a_saved_model_needs_no_zoo(ask, tmp_path):
         (("resnete18", "--classes=0"), "--classes=0: it must be a whole number from 1 up"),
         (("resnete18", "--stem=no"), "stem of resnete18 must be one of grouped"),
         (("resnete18", "--set=stem=no"), "stem of resnete18 must be one of grouped"),
+        (("bnas",), "bnas has no cells of its own: give their genotype (in a command --genotype, "),
+        (("bnas_a", "--genotype=g.json"), "--genotype is for --model=bnas. Received: bnas_a"),
         (("mobilenetv1_050", "--stem=grouped"), "Unknown setting of mobilenetv1_050 'stem'"),
     ],
     ids=str,

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import zoo
 from bnn_keras import cli, data, training
-from zoo import recipes, registry
+from zoo import genotype, recipes, registry
 
 
 @pytest.fixture
@@ -113,6 +113,13 @@ def test_a_recipe_by_name_or_file_and_flags_over_it(asked, tmp_path):
     assert asked(f"--recipe={tmp_path}/mine.toml")[2] == recipes.load("naivenet")
 
 
+def test_the_cells_of_a_genotype_are_settings_of_the_run(asked, tmp_path):
+    (tmp_path / "cells.json").write_text(genotype.to_json(genotype.IMAGENET))
+    by_name, *_, options = asked("--model=bnas", f"--genotype={tmp_path}/cells.json", "--set=cells=5")
+    expected = {"normalization": "digits", "cells": 5, **genotype.IMAGENET}
+    assert by_name["build"][1] == options["settings"]["overrides"] == expected
+
+
 def test_lists_models_and_recipes(capsys):
     assert cli.run(["train", "--list_models"]) == 0
     assert capsys.readouterr().out.split() == zoo.list_models()
@@ -134,6 +141,10 @@ def test_lists_models_and_recipes(capsys):
         ("--set=stem=round", "stem of meliusnet22 must be one of grouped"),
         ("--set=depth=3", "Unknown setting of meliusnet22 'depth'; valid: "),
         ("--set=chanels=3", "Unknown setting of meliusnet22 'chanels'; did you mean channels?"),
+        (
+            "--genotype=g.json",
+            "--genotype is for --model=bnas. Received: meliusnet22, which has cells of its",
+        ),
         ("--set=depth", "--set takes NAME=VALUE. Received: 'depth'"),
         ("--seed=-1", "--seed=-1: it must be a whole number from 0"),
         ("--epochs=many", "--epochs=many: it must be a whole number from 1 up"),

@@ -15,6 +15,7 @@ from bnn_keras.cli import tables
 from bnn_keras.errors import UserError
 from bnn_keras.papers import comparison, picture, published, text
 from bnn_keras.papers.measures import METRICS
+from zoo import genotype
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 RUNS = published.runs()["runs"]
@@ -160,6 +161,31 @@ def test_parts_of_a_network():
     assert share == 100 * profile.flops / profile.ops
 
 
+def test_savings_are_those_of_a_network_in_32_bits():
+    thin = {"input_shape": [32, 32, 3], "classes": 10, "cells": 3, "channels": 4}
+    printed = {"flops_bnas": "1", "memory_saving": "1", "speed_up": "1", "cells": "3", "channels": "4"}
+    row = dict(label="x", model="bnas_a", settings=thin, published=printed, dense=True)
+    other = {**thin, "reduction": list(genotype.IMAGENET["reduction"])}
+    table = dict(name="t", title="", source="", rows=[row, {**row, "float_settings": other}])
+    (found,) = comparison.compare(count, {"bnas_a"}, [table])
+    binary, float_ = (
+        [row for row in tables.count("bnas_a", settings, True).rows if "shortcut" not in row.path]
+        for settings in (thin, other)
+    )
+    ops = sum(row.flops + row.bops / 64 for row in binary)
+    for line, compared in zip(found.lines, (binary, float_), strict=True):
+        ours = {figure.metric: figure.ours for figure in line.figures}
+        assert (ours["cells"], ours["channels"]) == (3, 4)
+        assert ours["flops_bnas"] == pytest.approx(ops / 1e8)
+        assert ours["speed_up"] == pytest.approx(sum(row.flops + row.bops for row in compared) / ops)
+        kernels, own = (
+            [(np.prod(row.kernel_shapes[0]), row.binary_params) for row in rows if row.kernel_shapes]
+            for rows in (compared, binary)
+        )
+        bits = sum(size * (1 if is_binary else 32) for size, is_binary in own)
+        assert ours["memory_saving"] == pytest.approx(32 * sum(size for size, _ in kernels) / bits)
+
+
 def on_the_page(table):
     """The rows of a table on the page, below its headings and the rule."""
     section = PAGE.read_text(encoding="utf-8").partition(f"## {table.name}: {table.title}\n")[2]
@@ -272,7 +298,7 @@ def test_the_command_prints_every_format_and_writes_files(quick, capsys, tmp_pat
     ("arguments", "message"),
     [
         (["--format=html"], "flag --format=html: it must be one of text, markdown, json"),
-        (["--only=Table 9"], "Unknown table 'Table 9'; valid: BNext, Table 1"),
+        (["--only=nothing"], "Unknown table 'nothing'; valid: BNAS, Table 1"),
         (["extra"], "Unexpected argument 'extra'"),
         (["--only=Runs", "--output=/proc/no/page.md"], "Cannot write /proc/no/page.md"),
         (["--only=BNext, Code", "--picture=x.png"], "none of the chosen tables has. Received: 'BNext, Code'"),

@@ -20,7 +20,7 @@ from bnn_keras.settings.recipe import KINDS, Recipe
 from bnn_keras.settings.recipe_file import read_recipe
 from bnn_keras.training import objective, optimizers
 from tests import small_run
-from zoo import recipes, registry
+from zoo import genotype, recipes, registry
 
 NAMES = zoo.list_recipes()
 RECIPE = Recipe(epochs=150, batch_size=96, optimizer="adam", learning_rate=0.003, warmup_epochs=5)
@@ -136,7 +136,9 @@ def test_published_values_of_bnas():
     assert values_of("bnas", *keys) == (250, 512, "sgd", 0.1, 3e-5, "cosine_restarts")
     assert values_of("bnas", "restart_epochs", "momentum", "label_smoothing") == (50, 0.9, 0.1)
     assert values_of("bnas", "color_jitter") == ((0.4, 0.4, 0.4, 0.2),)
-    assert registry.recipe("bnas_a", "cifar10", "small") == recipes.load("bnas_cifar10")
+    assert values_of("bnas_cifar10", "drop_path") == (0.2,) and values_of("bnas", "drop_path") == (0.0,)
+    for model in ("bnas_a", "bnas"):
+        assert registry.recipe(model, "cifar10", "small") == recipes.load("bnas_cifar10")
 
 
 def test_every_network_has_a_recipe_of_its_own():
@@ -319,6 +321,7 @@ OTHER = {
     **{"interpolation": "bicubic", "evaluation_edge": 230, "flip": False},
     **{"color_jitter": (0.5, 0.25, 0.5, 0.25), "hsv_jitter": (0.5, 0.25, 0.5), "lighting": 0.5},
     **{"extensions": (2, 3), "patience": 2, "accumulate": 2, "ema_decay": 0.5, "freeze": True},
+    **{"drop_path": 0.5},
     **{"precision": "mixed_bfloat16", "rand_augment": "rand-m9", "mixup": 0.5, "cutmix": 0.25, "repeats": 3},
 }
 # What a key needs beside it.
@@ -463,7 +466,8 @@ def test_stems_by_data():
 def test_every_network_can_be_built_with_its_default_stem(name):
     stem = registry.default_stem(name, "small", 32)
     assert (stem is None) == name.startswith("mobilenet")
-    registry.paper_of(name).check(registry.variant(name) | ({"stem": stem} if stem else {}))
+    cells = genotype.CIFAR10 if name == "bnas" else {}
+    registry.paper_of(name).check(registry.variant(name) | ({"stem": stem} if stem else {}) | cells)
 
 
 def test_the_progressive_test_network_is_progressive():

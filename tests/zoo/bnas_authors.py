@@ -11,6 +11,7 @@ import collections
 import contextlib
 import dataclasses
 import importlib
+import itertools
 import json
 import os
 import sys
@@ -23,7 +24,7 @@ import numpy as np
 
 import zoo
 from tests.zoo import bnext_authors
-from tests.zoo.bnext_authors import digest, labels
+from tests.zoo.oracle import digest, images, labels, tensor
 from zoo import genotype
 
 SOURCE = "BNAS_SOURCE"
@@ -31,6 +32,8 @@ GOLDEN = Path(__file__).parent / "golden" / "bnas.json"
 KERNEL = ".op.0.weight"  # the end of its key
 LOGITS = 10  # of each image
 BATCH = 4  # images of a step
+DROPPED = 0.5  # probability that a path is dropped
+STEPS = 20  # of an optimizer: a whole cycle
 OPERATIONS = {
     "none": "none",
     "max": "max_pool_3x3",
@@ -136,9 +139,15 @@ def random_state(case, shapes, exact=False):
     return state
 
 
-def images(case, number=2):
-    """Images as the network takes them after its normalisation, [number, size, size, 3]."""
-    return np.random.default_rng(1).normal(0, 1, (number, case.size, case.size, 3))
+def drop_factors(name, number):
+    """What drop path multiplies the feature maps of the images by at the end of our path of this name."""
+    return _kept(name, number) / (1 - DROPPED)
+
+
+def _kept(name, number):
+    """Whether each image keeps a path, as 0 or 1."""
+    drawn = np.random.default_rng(zlib.crc32(name.encode())).random((number, 1, 1, 1))
+    return (drawn >= DROPPED).astype(np.float64)
 
 
 # Below, what runs their code.
@@ -226,18 +235,36 @@ def logits(network, binary, images):
 
     binary.binarization()
     with torch.no_grad():
-        outputs = network.eval()(_tensor(images)).numpy()
+        outputs = network.eval()(tensor(images)).numpy()
     binary.restore()
     return outputs
 
 
-def train(case, network, binary):
-    """The loss and the gradients of the first step, by key."""
+def _drop_path(number):
+    """Their drop path, which wants a GPU, with the masks of `_kept`; each cell calls it eight times.
+
+    PyTorch no longer takes the gradient of a ReLU whose output is changed in place.
+    """
+    import torch
+
+    names = (f"cell{cell}/edge{edge}_path" for cell in itertools.count(1) for edge in range(1, 9))
+
+    def drop_path(x, probability):
+        return x.div(1 - probability).mul(torch.tensor(_kept(next(names), number)))
+
+    return drop_path
+
+
+def train(case, network, binary, drops=False):
+    """The loss and the gradients of a step, by key; with drop path if it `drops`."""
     import torch
 
     network.train()
+    network.zero_grad()
     binary.binarization()
-    outputs = network(_tensor(images(case, BATCH)))
+    network.drop_path_prob = DROPPED if drops else 0.0
+    with mock.patch.dict(type(network).forward.__globals__, drop_path=_drop_path(BATCH)):
+        outputs = network(tensor(images(case, BATCH)))
     loss = torch.nn.functional.cross_entropy(outputs, torch.tensor(labels(case, BATCH)))
     loss.backward()
     binary.restore()
@@ -246,10 +273,40 @@ def train(case, network, binary):
     return float(loss.detach()), gradients
 
 
-def _tensor(images):
+def optimize(case, network, binary, schedule):
+    """Train for `STEPS` steps on one batch with their optimizer.
+
+    Args:
+        schedule: "one_cycle", over all steps, or "cosine_restarts", a restart after half of them.
+
+    Yields:
+        The gradients of each step and the weights after it, by key, those of binary kernels centered.
+    """
     import torch
 
-    return torch.tensor(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    with _modules() as modules:
+        one_cycle = modules.utils.OneCycleLR
+    cycle = schedule == "one_cycle"
+    rate, decay = (0.05, 3e-6) if cycle else (0.1, 3e-5)
+    optimizer = torch.optim.SGD(network.parameters(), rate, momentum=0.9, weight_decay=decay)
+    if cycle:
+        scheduler = one_cycle(optimizer, STEPS, lr_range=(0.05 * rate, rate))
+    else:
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, STEPS // 2, eta_min=0.0)
+    for step in range(STEPS):
+        if not cycle:
+            scheduler.step(step)
+        _, gradients = train(case, network, binary)
+        optimizer.step()
+        if cycle:
+            scheduler.step()
+        # As the next step will do.
+        binary.save_params()
+        binary.meancenterConvParams()
+        binary.clampConvParams()
+        centered = {key: p.detach().numpy().copy() for key, p in network.named_parameters()}
+        binary.restore()
+        yield gradients, centered
 
 
 def main():

@@ -20,7 +20,7 @@ import numpy as np
 
 from tests.zoo import bnas_authors
 from tests.zoo.bnas_authors import BATCH, OPERATIONS, SOURCE, exact_kernel, random_array
-from tests.zoo.bnext_authors import digest
+from tests.zoo.oracle import digest, tensor
 from zoo.bnas_search import EDGES
 from zoo.genotype import FORMS
 from zoo.genotype import OPERATIONS as OURS
@@ -108,7 +108,7 @@ def _modules():
 class Authors:
     """Their network in float64 with the weights of `random_state`, their architect, and their optimizers."""
 
-    def __init__(self, case, channels_only=False):
+    def __init__(self, case):
         import torch
 
         self.case, criterion = case, torch.nn.CrossEntropyLoss()
@@ -157,12 +157,12 @@ class Authors:
         with mock.patch.object(torch.Tensor, "cuda", lambda tensor: tensor):
             self.binary.binarization()
             self.architect.step(
-                *(None, None), _tensor(search_images), torch.tensor(search_labels), 0.025, self.optimizer,
+                *(None, None), tensor(search_images), torch.tensor(search_labels), 0.025, self.optimizer,
                 self.case.epoch,
             )  # fmt: skip
             of_scores = {form: self._alphas(form).grad.numpy()[:, COLUMNS] for form in FORMS}
             self.optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(self.network(_tensor(images)), torch.tensor(labels))
+            loss = torch.nn.functional.cross_entropy(self.network(tensor(images)), torch.tensor(labels))
             loss.backward()
             self.binary.restore()
             self.binary.updateBinaryGradWeight()
@@ -180,12 +180,6 @@ class Authors:
     def weights(self):
         """The present weights by key, and the statistics."""
         return {key: value.numpy() for key, value in self.network.state_dict().items()}
-
-
-def _tensor(images):
-    import torch
-
-    return torch.tensor(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
 def main():

@@ -21,6 +21,8 @@ from unittest import mock
 
 import numpy as np
 
+from tests.zoo.oracle import digest, images, labels, tensor
+
 SOURCE = "BNEXT_SOURCE"
 GOLDEN = Path(__file__).parent / "golden" / "bnext.json"
 # What its files import and their networks do not use.
@@ -110,22 +112,6 @@ def trainable(state):
     }
 
 
-def images(case, number=2):
-    """Images as the network takes them behind its normalisation, [number, size, size, 3]."""
-    return np.random.default_rng(1).normal(0, 1, (number, case.size, case.size, 3))
-
-
-def labels(case, number):
-    """A class for each image."""
-    return np.arange(number) * 7 % case.classes
-
-
-def digest(key, array):
-    """Two numbers that stand for an array: its norm, and its projection on a random direction."""
-    direction = np.random.default_rng(zlib.crc32(key.encode()) + 1).normal(size=array.shape)
-    return [float(np.linalg.norm(array)), float((direction * array).sum())]
-
-
 # Below, what runs their code.
 
 
@@ -169,13 +155,7 @@ def logits(network, images):
     import torch
 
     with torch.no_grad():
-        return network.eval()(_tensor(images)).numpy()
-
-
-def _tensor(images):
-    import torch
-
-    return torch.tensor(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        return network.eval()(tensor(images)).numpy()
 
 
 def train(case, network, number=4, steps=STEPS):
@@ -197,7 +177,7 @@ def train(case, network, number=4, steps=STEPS):
     first = None
     for _ in range(steps):
         optimizer.zero_grad()
-        outputs = network(_tensor(images(case, number)))
+        outputs = network(tensor(images(case, number)))
         loss = torch.nn.functional.cross_entropy(outputs, torch.tensor(labels(case, number)))
         loss.backward()
         first = first or (

@@ -15,10 +15,12 @@ from bnn_keras.nn import scaled_sign
 from bnn_keras.nn.binary import is_one_bit
 from tests.zoo.bnas_authors import ALL_OPERATIONS
 from tests.zoo.whole_road import train_save_load_convert
-from zoo import genotype
+from zoo import bnas, genotype
 from zoo.checkpoints import bnas as checkpoints
 
 THIN = {"cells": 3, "channels": 8}
+PAGE = Path(__file__).parents[2] / "docs" / "bnas.md"
+SECOND = ("conv3 1", "none 0") * 4  # the second input alone
 
 
 @functools.cache
@@ -30,26 +32,46 @@ def binary_layers(model):
     return [layer for layer in model.layers if is_one_bit(getattr(layer, "kernel_quantizer", None))]
 
 
-# The authors' code has two layers of A that only zeroise uses, on the second inputs of the reduction cells.
-UNUSED = {"bnas_a": sum(channels * 2 * channels * 2 + 2 * 4 * channels for channels in (36, 72))}
 SIZES = {"bnas_a": 5_578_252, "bnas_d": 28_407_560, "bnas_f": 39_781_442}  # of the authors' code
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("name", SIZES)
-def test_parameters_are_those_of_the_code(name):
-    edge, classes = (32, 10) if name == "bnas_a" else (224, 1000)
-    counted = accounting.profile(zoo.build(name, (edge, edge, 3), classes))
-    assert counted.params == SIZES[name] - UNUSED.get(name, 0)
+@pytest.mark.parametrize("name", bnas.VARIANTS)
+def test_counts_are_those_of_the_code_and_of_the_page(name):
+    edge, classes = (32, 10) if name in ("bnas_mini", "bnas_a", "bnas_b", "bnas_c") else (224, 1000)
+    model = zoo.build(name, (edge, edge, 3), classes)
+    counted = accounting.profile(model)
     assert not counted.notes
+    if name in SIZES:
+        assert counted.params + checkpoints.unused_params(model) == SIZES[name]
+        # Two layers of A, on the second inputs of the reduction cells, would serve zeroise alone.
+        assert counted.params == {**SIZES, "bnas_a": 5_525_548}[name]
+    row = next(line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(f"| {name} |"))
+    shown = f"| {counted.params:,} | {counted.size_mib:.2f} | {counted.ops / 1e8:.2f}e8 |"
+    assert row.endswith(shown)
     tf.keras.backend.clear_session()
+
+
+@pytest.mark.parametrize(
+    ("settings", "unused"),
+    [
+        # The second inputs of the reduction cells 2 and 3, from 32 to 16 and from 64 to 32 channels.
+        ({}, 32 * 16 + 2 * 32 + 64 * 32 + 2 * 64),
+        ({"name": "bnas_d", "size": 64}, 0),
+        # The first inputs: 1x1 in the cells 1 and 2, 3x3 and without scale and shift in the cell 3.
+        ({"reduction": SECOND, "normal": SECOND}, 24 * 8 + 2 * 24 + 24 * 16 + 2 * 24 + 9 * 32 * 32),
+    ],
+    ids=str,
+)
+def test_the_layers_that_only_zeroise_takes_are_counted_apart(settings, unused):
+    assert checkpoints.unused_params(thin(**settings)) == unused
 
 
 @pytest.mark.parametrize(
     ("settings", "binary"),
     [
         ({}, 6),
-        pytest.param({"name": "bnas_d", "size": 64}, 20, marks=pytest.mark.large),
+        ({"name": "bnas_d", "size": 64}, 20),
         pytest.param({"size": 40, **ALL_OPERATIONS}, 18, marks=pytest.mark.large),
         pytest.param({"released_slip": True, "cells": 4}, 8, marks=pytest.mark.large),
     ],

@@ -1,6 +1,5 @@
 """The search of BNAS against its authors' code: golden numbers always, the code itself where it is there."""
 
-import os
 import re
 
 import numpy as np
@@ -11,10 +10,10 @@ from bnn_keras.nn import scaled_sign
 from bnn_keras.search import genotypes
 from bnn_keras.search.searcher import Searcher
 from bnn_keras.settings.search import SearchSettings
-from bnn_keras.training import objective, optimizers
+from bnn_keras.training import objective, optimizers, schedules
 from tests.zoo import bnas_search_authors as authors
-from tests.zoo.bnext_authors import digest
-from zoo import bnas_search, genotype, recipes
+from tests.zoo import oracle
+from zoo import bnas_search, recipes
 from zoo.bnas_search import EDGES, Kernel, slipped
 from zoo.genotype import CONVOLUTIONS
 
@@ -22,17 +21,8 @@ TOLERANCE = 1e-9
 ZERO = 1e-12  # gradients that are 0 but for rounding, as a share of the largest
 STEM = {"stem/bn": "stem.bn", "stem/conv": "stem.op.0", "head": "classifier"}
 WEIGHTS = {"gamma": "weight", "beta": "bias", "kernel": "weight", "bias": "bias"}
-runs_the_code = pytest.mark.skipif(
-    authors.SOURCE not in os.environ, reason=f"{authors.SOURCE} names no folder with the authors' code"
-)
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    tf.keras.backend.set_floatx("float64")
-    yield
-    tf.keras.backend.set_floatx("float32")
-    tf.keras.backend.clear_session()
+runs_the_code = oracle.runs_the_code(authors.SOURCE)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def keys_of(layer, cells):
@@ -59,8 +49,7 @@ def trained_by_key(model, cells):
     for layer in model.layers:
         for variable in layer.trainable_weights:
             kind = WEIGHTS[variable.name.split("/")[-1].removesuffix(":0")]
-            variable = getattr(variable, "latent_variable", variable)
-            found.append((variable, [f"{key}.{kind}" for key in keys_of(layer.name, cells)]))
+            found.append((oracle.latent(variable), [f"{key}.{kind}" for key in keys_of(layer.name, cells)]))
     return found
 
 
@@ -70,11 +59,7 @@ def theirs(array):
 
 def parts(array, keys):
     """An array of ours as the authors' arrays by key."""
-    return (
-        dict(zip(keys, np.split(theirs(np.asarray(array)), len(keys)), strict=True))
-        if len(keys) > 1
-        else {keys[0]: theirs(np.asarray(array))}
-    )
+    return dict(zip(keys, np.split(theirs(np.asarray(array)), len(keys)), strict=True))
 
 
 def build(case):
@@ -91,7 +76,7 @@ def build(case):
         each = (shape[0] // len(keys), *shape[1:])
         state = authors.random_state(dict.fromkeys(keys, each))
         whole = np.concatenate([state[key] for key in keys])
-        variable.assign(whole.transpose(2, 3, 1, 0)[::-1, ::-1] if whole.ndim == 4 else whole.T)
+        variable.assign(oracle.ours(whole))
     for form, scores in made.scores.items():
         scores.assign(authors.scores(form))
     return made
@@ -118,7 +103,7 @@ def keep(optimizer, name, seen):
 
     def noting(pairs, *arguments, **options):
         pairs = list(pairs)
-        seen[name] = {getattr(v, "latent_variable", v).ref(): g for g, v in pairs}
+        seen[name] = {oracle.latent(v).ref(): g for g, v in pairs}
         return apply(pairs, *arguments, **options)
 
     optimizer.apply_gradients = noting
@@ -136,7 +121,7 @@ def test_loss_and_gradients(case):
     for key, array in gradients.items():
         norm, projection = known["gradients"][key]
         near = max(TOLERANCE * norm, zero)
-        assert digest(key, array) == pytest.approx([norm, projection], rel=0, abs=near), key
+        assert oracle.digest(key, array) == pytest.approx([norm, projection], rel=0, abs=near), key
     for form, wanted in known["scores"].items():
         assert_near(of_scores[form], np.array(wanted))
 
@@ -233,11 +218,6 @@ def test_five_steps_of_each_optimizer_are_those_of_pytorch(name):
 
 
 def test_the_learning_rate_falls_along_a_cosine_from_epoch_to_epoch():
-    rate = optimizers.optimizer_of(recipes.load("bnas_search"), steps_per_epoch=10).learning_rate
-    optimizer = optimizers.optimizer_of(recipes.load("bnas_search"), steps_per_epoch=10)
-    schedule = optimizer._learning_rate
-    assert float(schedule(0)) == pytest.approx(0.025) and float(rate) == pytest.approx(0.025)
-    assert float(schedule(9)) == pytest.approx(0.025)
-    assert float(schedule(250)) == pytest.approx(0.013)
-    assert float(schedule(500)) == pytest.approx(0.001)
-    assert genotype.ZEROISE in bnas_search.space().operations
+    schedule = schedules.learning_rate_of(recipes.load("bnas_search"), steps_per_epoch=10)
+    rates = [float(schedule(step)) for step in (0, 9, 250, 500)]
+    assert rates == pytest.approx([0.025, 0.025, 0.013, 0.001])

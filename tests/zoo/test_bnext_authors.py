@@ -1,8 +1,5 @@
 """BNext against its authors' code: golden numbers always, the code itself where it has been fetched."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,23 +7,14 @@ import tensorflow as tf
 import zoo
 from bnn_keras import weights
 from bnn_keras.training import optimizers
-from bnn_keras.weights import torch_names
 from tests.zoo import bnext_authors as authors
+from tests.zoo import oracle
 from zoo import recipes
 from zoo.checkpoints import bnext
 
-LOGITS, GRADIENTS, WEIGHTS = 1e-9, 1e-6, 1e-7
-runs_the_code = pytest.mark.skipif(
-    authors.SOURCE not in os.environ, reason=f"{authors.SOURCE} names no folder with the authors' code"
-)
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    tf.keras.backend.set_floatx("float64")
-    yield
-    tf.keras.backend.set_floatx("float32")
-    tf.keras.backend.clear_session()
+GRADIENTS, WEIGHTS = 1e-6, 1e-7
+runs_the_code = oracle.runs_the_code(authors.SOURCE)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def build(case):
@@ -46,47 +34,17 @@ def naming(case):
     return bnext.naming(dict.fromkeys(marks, np.zeros(1)))
 
 
-def entries(case, model):
-    """Every key that our network asks for, by the variable that it is for."""
-    names = naming(case)
-    return {
-        id(getattr(variable, "latent_variable", variable)): entry
-        for layer in model.layers
-        if layer.weights
-        for variable, entry in zip(
-            layer.weights, torch_names.entries(layer, names.module(layer.name)), strict=True
-        )
-    }
-
-
 def filled(case, clipped=False):
     """Our network with the random weights that its keys stand for."""
-    model = build(case)
-    state = {
-        e.key: authors.random_array(e.key, e.shape, case.temperature) for e in entries(case, model).values()
-    }
-    state = authors.trainable(state) if clipped else state
-    arrays = naming(case).arrays(model, state, Path("state"), new_head=False)
-    for name, values in arrays.items():
-        model.get_layer(name).set_weights(values)
-    return model
-
-
-def theirs(entry, array):
-    """One of our arrays in their layout."""
-    if array.ndim == 4 and array.shape[:3] != (1, 1, 1):
-        return array.transpose(3, 2, 0, 1)[:, :, ::-1, ::-1]
-    return (array.T if array.ndim == 2 else array).reshape(entry.shape)
-
-
-def check_logits(case, model, wanted, spread):
-    ours = model(authors.images(case)).numpy()[:, : wanted.shape[1]]
-    assert np.abs(ours - wanted).max() <= LOGITS * spread
+    model, names = build(case), naming(case)
+    shapes = {entry.key: entry.shape for entry in oracle.entries(model, names).values()}
+    state = {key: authors.random_array(key, shape, case.temperature) for key, shape in shapes.items()}
+    return oracle.fill(model, names, authors.trainable(state) if clipped else state)
 
 
 def check_golden(case):
     known = authors.golden(case)
-    check_logits(case, filled(case), np.array(known["logits"]), known["range"])
+    oracle.check_logits(case, filled(case), np.array(known["logits"]), known["range"])
 
 
 def usual(case):
@@ -114,7 +72,7 @@ def train(case, model, number=4, steps=authors.STEPS):
     recipe = recipes.load("bnext").replace(schedule="constant", **plain)
     optimizer = optimizers.optimizer_of(recipe, steps_per_epoch=1)
     optimizer.build(model.trainable_variables)
-    images, labels = authors.images(case, number), authors.labels(case, number)
+    images, labels = oracle.images(case, number), oracle.labels(case, number)
     loss_of = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     @tf.function
@@ -128,14 +86,8 @@ def train(case, model, number=4, steps=authors.STEPS):
     first = step()
     for _ in range(steps - 1):
         step()
-    keys = entries(case, model)
-    found = [keys[id(getattr(v, "latent_variable", v))] for v in model.trainable_variables]
-    gradients = {e.key: theirs(e, g.numpy()) for e, g in zip(found, first[1], strict=True)}
-    after = {
-        e.key: theirs(e, getattr(v, "latent_variable", v).numpy())
-        for e, v in zip(found, model.trainable_variables, strict=True)
-    }
-    return float(first[0]), gradients, after
+    names = naming(case)
+    return float(first[0]), oracle.by_key(model, names, first[1]), oracle.weights_by_key(model, names)
 
 
 def check_training(case):
@@ -145,9 +97,9 @@ def check_training(case):
     assert set(gradients) == set(known["gradients"])
     for key, array in gradients.items():
         norm, projection = known["gradients"][key]
-        ours = authors.digest(key, array)
+        ours = oracle.digest(key, array)
         assert ours == pytest.approx([norm, projection], rel=GRADIENTS, abs=GRADIENTS * norm), key
-        ours = authors.digest(key, after[key])
+        ours = oracle.digest(key, after[key])
         norm, projection = known["weights"][key]
         assert ours == pytest.approx([norm, projection], rel=WEIGHTS, abs=WEIGHTS * norm), key
 
@@ -173,8 +125,8 @@ def test_the_code_itself_through_its_checkpoint(case, tmp_path):
     model = build(case)
     said = weights.load(model, path)
     assert "epoch 511, best_top1_acc 72.4" in said
-    outputs = authors.logits(network, authors.images(case))
-    check_logits(case, model, outputs, np.ptp(outputs))
+    outputs = authors.logits(network, oracle.images(case))
+    oracle.check_logits(case, model, outputs, np.ptp(outputs))
 
 
 @runs_the_code

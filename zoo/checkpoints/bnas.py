@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+import tensorflow as tf
 
 from bnn_keras.nn import scaled_sign
 from bnn_keras.weights.torch_names import Naming
+from zoo.genotype import INPUTS, NODES
 
 STEM = {"stem/bn": "stem.bn", "stem/conv": "stem.op.0"}
 IMAGENET_STEM = {
@@ -74,6 +76,28 @@ def _kernels(state: Mapping[str, np.ndarray]) -> list[str]:
         k
         for k, m in sorted(found, key=lambda pair: (int(pair[1][1]), pair[1][2] != "preprocess", pair[1][3]))
     ]
+
+
+def unused_params(model: tf.keras.Model) -> int:
+    """The number of weights that the authors' network has and ours lacks: those of `UNUSED` layers.
+
+    Args:
+        model: a BNAS, with any cells.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    small, cells, total = "stem/conv" in layers, 0, 0
+    while f"cell{cells + 1}" in layers:
+        cells += 1
+        filters = layers[f"cell{cells}"].output_shape[-1] // NODES
+        halved = f"cell{cells - 1}/shortcut_conv" in layers or (cells == 1 and not small)
+        for node in range(INPUTS):
+            if f"cell{cells}/input{node}_conv" in layers:
+                continue
+            source = layers.get(f"cell{cells - INPUTS + node}", layers["stem"]).output_shape[-1]
+            strided = halved and node == 0
+            total += (9 if strided else 1) * source * filters  # 3x3 or 1x1
+            total += 0 if strided and small else 2 * source  # the BatchNorm
+    return total
 
 
 def identify(state: Mapping[str, np.ndarray]) -> str | None:
