@@ -35,10 +35,13 @@ def test_every_edge_and_node(drawn):
         assert len(axes.patches) == 8 + 4  # the edges, and those to the output
 
 
-def test_zeroise_is_dotted(drawn):
-    cells = {"normal": genotype.CIFAR10["normal"]}
-    figure = picture.draw(cells, bnas_search.space())
-    assert figure != picture.draw({"normal": genotype.IMAGENET["normal"]}, bnas_search.space())
+def test_zeroise_is_dotted(monkeypatch, drawn):
+    _, (normal, _) = drawn()
+    assert {patch.get_linestyle() for patch in normal.patches} == {"-"}
+    monkeypatch.setattr(genotype, "IMAGENET", genotype.CIFAR10)
+    _, (normal, _) = drawn()
+    styles = [patch.get_linestyle() for patch in normal.patches]
+    assert styles[:8] == [":" if edge.startswith("none") else "-" for edge in genotype.CIFAR10["normal"]]
 
 
 def test_the_shortcut_is_red_and_only_where_there_is_one(drawn, tmp_path):

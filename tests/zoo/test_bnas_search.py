@@ -23,11 +23,30 @@ def thin():
     return build()
 
 
+@pytest.mark.large
 def test_parameters_are_those_of_the_code():
     counted = accounting.profile(bnas_search.build((32, 32, 3), 10))
-    assert counted.params == bnas_search.PARAMS
+    assert counted.params == bnas_search.PARAMS == parameters(8, 16, 10)
     assert not counted.notes
     tf.keras.backend.clear_session()
+
+
+def parameters(cells, channels, classes):
+    """The number of parameters, summed layer by layer."""
+    total, before, last, after_reduction = 2 * 3 + 3**3 * 3 * channels, 3 * channels, 3 * channels, False
+    for number in range(cells):
+        reduces = number in (cells // 3, 2 * cells // 3)
+        channels *= 1 + reduces
+        total += (9 if after_reduction else 1) * before * channels + last * channels
+        total += 14 * (2 * 3**2 + 2 * 5**2) * channels**2
+        total += reduces * (2 * last + 2**2 * last * 4 * channels + 4 * channels)
+        before, last, after_reduction = last, 4 * channels, reduces
+    return total + (last + 1) * classes
+
+
+def test_parameters_of_a_thin_one(thin):
+    counted = accounting.profile(thin)
+    assert counted.params == parameters(3, 2, 4) and not counted.notes
 
 
 def test_every_edge_of_every_cell_has_every_operation(thin):
