@@ -59,7 +59,7 @@ FLAGS = flags.in_groups(
 
 def run(values: FlagValues, positional: list[str]) -> None:
     """Search, and write the cells."""
-    from bnn_keras import data, runs
+    from bnn_keras import data, runs, search
     from bnn_keras.cli import resumption
     from zoo import recipes, registry
 
@@ -72,6 +72,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
         values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
     )
     images = dataclasses.replace(images, augmentation=recipe.augmentation)
+    search.check(images, recipe)  # before the network is built, which takes a minute
     # The constants that the networks of these cells have too.
     constants = registry.normalization_of("bnas_a", usual=images.normalization)
     folder = Path(values.output_dir or runs.default(NETWORK, images.name))

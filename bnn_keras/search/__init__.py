@@ -8,6 +8,6 @@ picture    a drawing of cells
 run        a whole search
 """
 
-from bnn_keras.search.run import search
+from bnn_keras.search.run import check, search
 
-__all__ = ["search"]
+__all__ = ["check", "search"]

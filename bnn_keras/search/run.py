@@ -72,12 +72,7 @@ def search(
         UserError: a setting that is not valid, too few images, a folder of another run, or a search in which
             no epoch had cells with an operation other than zeroise.
     """
-    for key in UNUSED:
-        if getattr(recipe, key) != DEFAULTS[key]:
-            raise UserError(
-                f"A search trains all weights by whole batches in float32: {key} must be {DEFAULTS[key]}. "
-                f"Received: {getattr(recipe, key)}."
-            )
+    check(dataset, recipe)
     folder = RunFolder(Path(output_dir))
     sentence = training.train(
         network,
@@ -99,6 +94,17 @@ def search(
             f"{space.zeroise} on all edges; search with a larger --gamma, or with --no_zeroise."
         )
     return sentence
+
+
+def check(dataset: Dataset, recipe: Recipe) -> None:
+    """Raise UserError if a search on this data set cannot train the weights by this recipe."""
+    for key in UNUSED:
+        if getattr(recipe, key) != DEFAULTS[key]:
+            raise UserError(
+                f"A search trains all weights by whole batches in float32: {key} must be {DEFAULTS[key]}. "
+                f"Received: {getattr(recipe, key)}."
+            )
+    Halves.of(dataset).steps_per_epoch(recipe.batch_size)
 
 
 def _conclusion(folder: RunFolder) -> str:

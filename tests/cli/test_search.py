@@ -1,12 +1,13 @@
 """The verb search: every flag reaches what it names, and mistakes are sentences."""
 
 import dataclasses
+import types
 from pathlib import Path
 
 import pytest
 
 from bnn_keras import cli, search, training
-from bnn_keras.runs import RunFolder
+from bnn_keras.runs import RunFolder, trained
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.settings.search import SearchSettings
@@ -64,13 +65,8 @@ def test_every_setting_of_the_search_arrives(asked):
     calls, space, _, _, settings, _, _ = asked(*(f"--{key}={value}" for key, value in given.items()))
     assert dataclasses.asdict(settings) == given
     assert space == bnas_search.space(no_zeroise=True)
-    assert calls["build"][1] == {key: given[key] for key in cli_network_keys()}
-
-
-def cli_network_keys():
-    from bnn_keras.cli.search import OF_THE_NETWORK
-
-    return OF_THE_NETWORK
+    of_the_network = ("cells", "channels", "no_skip", "no_zeroise", "released_slip")
+    assert calls["build"][1] == {key: given[key] for key in of_the_network}
 
 
 def test_the_other_flags_arrive(asked):
@@ -166,3 +162,12 @@ def test_searches_and_trainings_are_not_mistaken_for_each_other(run, tmp_path, c
     other.claim(dataclasses.replace(CONFIG, search=None))
     assert cli.run(["search", f"--resume={other.path}"]) == 2
     assert f"{other.path} is a training, and no search: bnn train" in capsys.readouterr().err
+
+
+def test_the_network_of_a_search_is_not_converted(run, monkeypatch, capsys):
+    network = types.SimpleNamespace(config=CONFIG, path=Path(run) / "best.keras")
+    monkeypatch.setattr(trained, "load", lambda *_: network)
+    assert cli.run(["convert", run]) == 2
+    error = capsys.readouterr().err
+    assert f"{run} is a search: its network is not for devices; train the cells that it has found" in error
+    assert f"(bnn train --model=bnas --genotype={run})" in error and error.count("\n") == 1
