@@ -20,15 +20,14 @@ from bnn_keras.search.searcher import Searcher
 from bnn_keras.settings.recipe import DEFAULTS, Recipe
 from bnn_keras.settings.search import SearchSettings, Space
 
+UNUSED = ("accumulate", "freeze", "precision")  # keys of recipes
+
 
 @dataclasses.dataclass(frozen=True)
 class _Epoch:
     """What is read of a file of cells."""
 
     epoch: int
-
-
-UNUSED = ("accumulate", "freeze", "precision")  # keys of recipes
 
 
 def search(
