@@ -66,6 +66,7 @@ _ROOMS = (
     "papers",
     "report",
     "runs",
+    "search",
     "settings",
     "tflite",
     "training",

@@ -33,6 +33,7 @@ TRAINED = "runs/meliusnet29-digits"
 STAND_INS = {
     r"--model=NAME --set=\S+ --set=\S+": "--model=meliusneta",
     r" --output_dir=RUN\b": "",
+    r"--genotype=RUN\b": "--genotype=runs/bnas_search-cifar10",
     r"page RUN RUN": f"page {TRAINED} runs/meliusnet22-cifar10",
     r"\bRUN\b": "runs/meliusnet22-cifar10",
     r"\bOTHER\b": "runs/meliusnet22-cifar10/model.keras",
@@ -55,6 +56,7 @@ NARROW = {
 # By verb: the flags that make its commands small.
 SMALL = {
     "train": ["--epochs=1", "--train_examples=64", "--batch_size=16"],
+    "search": ["--epochs=1", "--train_examples=64", "--batch_size=16", "--cells=3", "--channels=1"],
     "convert": ["--images=2"],
     "evaluate": ["--limit=40"],
 }

@@ -10,6 +10,7 @@ from bnn_keras.cli.door import main, run
 
 VERBS = (
     "train",
+    "search",
     "convert",
     "evaluate",
     "predict",

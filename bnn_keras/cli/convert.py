@@ -67,7 +67,14 @@ def _source(values: FlagValues, positional: list[str]) -> "Source":
 
     if values.model is None and values.weights is None:
         path = positional[0] if positional else trained.newest_run(RUNS)
-        return job.source_of(trained.load(path, values.checkpoint))
+        network = trained.load(path, values.checkpoint)
+        if network.config is not None and network.config.search is not None:
+            run = network.path.parent
+            raise UserError(
+                f"{run} is a search: its network is not for devices; train the cells that it has found "
+                f"(bnn train --model=bnas --genotype={run}), and convert that run."
+            )
+        return job.source_of(network)
     if positional or values.model is None or values.weights is None:
         raise UserError("Give one of a network's files alone, or --model and --weights together.")
     return _source_of_zoo(values)

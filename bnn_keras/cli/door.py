@@ -23,7 +23,7 @@ from bnn_keras.errors import UserError, one_of
 PACKAGE = "bnn_keras.cli"
 # Exit statuses: the work was done; some inputs, each named in a sentence, were left out; a user's mistake.
 DONE, PARTLY_DONE, MISTAKE = 0, 1, 2
-RESUMED = ("train", "launch")  # the same command goes on where one was stopped
+RESUMED = ("train", "search", "launch")  # the same command goes on where one was stopped
 HELP = {"--help", "-h", "--helpfull"}
 
 

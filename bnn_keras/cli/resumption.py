@@ -1,7 +1,7 @@
-"""What `train --resume=RUN` takes from the run's configuration, in place of flags."""
+"""What the --resume=RUN of `train` and `search` takes from the run's configuration, in place of flags."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ SAME = ("model", "dataset", "image_size", "train_examples", "seed", "weights", "
 NEUTRAL = ("data_dir", "strict", "checkpoint_steps")
 # Choose a run, and so have no place beside --resume.
 REFUSED = ("recipe", "scale_lr", "seeds", "output_dir")
+SAME_IN_SEARCH = ("dataset", "image_size", "train_examples", "seed")
+REFUSED_BY_SEARCH = ("recipe", "scale_lr", "output_dir")
 
 
 def resumed(values: FlagValues) -> RunConfig:
@@ -35,24 +37,65 @@ def resumed(values: FlagValues) -> RunConfig:
         UserError: there is no such run, or a flag contradicts it.
     """
     run = values.resume
-    for key in REFUSED:
-        if values[key].present:
-            raise UserError(f"--{key} does not go with --resume: {run} has its settings already.")
+    _refuse(values, REFUSED)
     config = RunFolder(Path(run)).read_config()
+    if config.search is not None:
+        raise UserError(f"{run} is a search: bnn search --resume={run} goes on with it.")
     teaching = _teaching(run, config)
-    recipe = {field.name: getattr(config.recipe, field.name) for field in RECIPE_FIELDS}
-    del recipe["epochs"]
     lessons = {key: getattr(teaching, key) for key in flags_of(DistillationSettings)}
     cache = lessons.pop("cache_teacher")
-    for key, there in {**{key: getattr(config, key) for key in SAME}, **recipe, **lessons}.items():
+    _take(values, {**{key: getattr(config, key) for key in SAME}, **_recipe(config), **lessons})
+    _take_neutral(values, {**{key: getattr(config, key) for key in NEUTRAL}, "cache_teacher": cache})
+    _check_overrides(values, run, config.overrides or {})
+    return _extended(values, config)
+
+
+def resumed_search(values: FlagValues) -> RunConfig:
+    """The same for a search.
+
+    Args, result and errors are those of `resumed`.
+    """
+    run = values.resume
+    _refuse(values, REFUSED_BY_SEARCH)
+    config = RunFolder(Path(run)).read_config()
+    if config.search is None:
+        raise UserError(f"{run} is a training, and no search: bnn train --resume={run} goes on with it.")
+    same = {key: getattr(config, key) for key in SAME_IN_SEARCH}
+    _take(values, {**same, **_recipe(config), **dataclasses.asdict(config.search)})
+    _take_neutral(values, {key: getattr(config, key) for key in NEUTRAL})
+    return _extended(values, config)
+
+
+def _refuse(values: FlagValues, keys: Sequence[str]) -> None:
+    for key in keys:
+        if values[key].present:
+            raise UserError(f"--{key} does not go with --resume: {values.resume} has its settings already.")
+
+
+def _recipe(config: RunConfig) -> dict[str, Any]:
+    """The recipe but for the epochs, which may be extended."""
+    recipe = {field.name: getattr(config.recipe, field.name) for field in RECIPE_FIELDS}
+    del recipe["epochs"]
+    return recipe
+
+
+def _take(values: FlagValues, settings: Mapping[str, Any]) -> None:
+    """Give flags the values of the run, which no flag may contradict."""
+    for key, there in settings.items():
         if values[key].present and values[key].value != there:
-            raise _contradiction(run, key, there, values[key].value)
+            raise _contradiction(values.resume, key, there, values[key].value)
         values[key].value = there
-    for key, there in {**{key: getattr(config, key) for key in NEUTRAL}, "cache_teacher": cache}.items():
+
+
+def _take_neutral(values: FlagValues, settings: Mapping[str, Any]) -> None:
+    """Give flags that are not given the values of the run."""
+    for key, there in settings.items():
         if not values[key].present and there is not None:
             values[key].value = there
-    _check_overrides(values, run, config.overrides or {})
-    values["output_dir"].value = run
+
+
+def _extended(values: FlagValues, config: RunConfig) -> RunConfig:
+    values["output_dir"].value = values.resume
     if not values["epochs"].present:
         return config
     return dataclasses.replace(config, recipe=config.recipe.extend(values["epochs"].value))

@@ -129,6 +129,16 @@ def _figure(chart: Chart) -> str:
     )
 
 
+def picture(png: bytes, alt: str) -> str:
+    """A picture, which the page makes narrower if necessary.
+
+    Args:
+        png: the content of the file.
+        alt: what it shows, in words.
+    """
+    return f'<img class="drawing" src="{data_url(png, "png")}" alt="{escaped(alt)}">'
+
+
 def data_url(content: bytes, kind: str) -> str:
     """An image file as a URL."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -21,6 +21,7 @@ dd { margin: 0; font-size: 1.15rem; white-space: nowrap; font-weight: 600;
   font-variant-numeric: tabular-nums }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem }
 .charts img { display: block; width: 100%; height: auto }
+.drawing { display: block; max-width: 100%; height: auto; margin: .75rem 0; border-radius: .5rem }
 .samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .75rem }
 figure { margin: 0; padding: .5rem; border-radius: .5rem; background: var(--card) }
 figure img { display: block; width: 100%; aspect-ratio: 1; border-radius: .25rem }

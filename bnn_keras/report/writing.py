@@ -15,7 +15,7 @@ from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.table import PERCENTILES
 
 FLIP_COLUMNS = ("kernel", "weights", "stable", "mean", *(f"p{p}" for p in PERCENTILES))
-SEPARATE = ("recipe", "environment")  # settings in tables of their own
+SEPARATE = ("recipe", "search", "environment")  # settings in tables of their own
 COLUMNS = 2  # charts in a row of a picture
 
 
@@ -48,6 +48,7 @@ def write(
     profile = accounting.profile(model)
     parts = [
         page.facts(_facts(history, profile)),
+        _cells(folder) if folder.cells.is_file() else "",
         _curves(*curves, config),
         _flips(shares, percentiles, flips) if flips.rows else "",
         _samples(classify_samples(model, dataset)) if dataset else "",
@@ -99,6 +100,18 @@ def _curves(shown: list[Chart], sentences: list[str], config: RunConfig) -> str:
         notes.append("Dotted lines: the epochs from which another assistant taught.")
     return page.section(
         "Curves", *map(page.paragraph, notes), page.figures(shown), *map(page.paragraph, sentences)
+    )
+
+
+def _cells(folder: RunFolder) -> str:
+    return page.section(
+        "Cells",
+        page.paragraph(
+            "The best cells that the search has found, and the operation on each edge. A node is the sum of "
+            "its two edges, and the output has the channels of all nodes. The red line is the output of the "
+            "cell before, which is added to it."
+        ),
+        page.picture(folder.cells.read_bytes(), "The cells as graphs"),
     )
 
 
@@ -186,6 +199,7 @@ def _settings(config: RunConfig) -> str:
         "Settings",
         _pairs("Recipe", dataclasses.asdict(config.recipe.effective(config.kind))),
         _pairs("Run", run),
+        _pairs("Search", dataclasses.asdict(config.search)) if config.search else "",
         _pairs("From an image to the input", dataclasses.asdict(config.preprocessing)),
         page.folded("versions", _pairs("Environment", config.environment or {})),
     )

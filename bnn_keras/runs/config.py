@@ -12,6 +12,7 @@ from bnn_keras.settings.augmentation import Kind
 from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.preprocessing import Preprocessing
 from bnn_keras.settings.recipe import Recipe
+from bnn_keras.settings.search import SearchSettings
 
 # A run with another value of a field that decides the weights is another run. The other fields say how a
 # run is carried out; it can be resumed with other values of them.
@@ -41,6 +42,7 @@ class RunConfig:
         views: fixed views of each image, if they are fixed.
         distillation: the teachers and how they teach, if there are any.
         teaching: the settings of distillation as the user gave them, if there is a teacher.
+        search: the settings of the search, if the run is one.
         sync_batch_norm: whether BatchNorm takes its statistics over the images of all replicas.
         checkpoint_steps: steps between checkpoints.
         replicas: of the strategy.
@@ -64,6 +66,7 @@ class RunConfig:
     views: int | None = field(default=None, metadata=DECIDES)
     distillation: dict[str, Any] | None = field(default=None, metadata=DECIDES)
     teaching: DistillationSettings | None = field(default=None, metadata=NEUTRAL)
+    search: SearchSettings | None = field(default=None, metadata=DECIDES)
     sync_batch_norm: bool = field(default=False, metadata=DECIDES)
     checkpoint_steps: int | None = field(default=None, metadata=NEUTRAL)
     replicas: int = field(default=1, metadata=NEUTRAL)

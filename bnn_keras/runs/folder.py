@@ -72,6 +72,21 @@ class RunFolder:
         return self.path / "pictures"
 
     @property
+    def genotype(self) -> Path:
+        """The best cells that a search has found."""
+        return self.path / "genotype.json"
+
+    @property
+    def genotypes(self) -> Path:
+        """Folder of the cells of every epoch of a search."""
+        return self.path / "genotypes"
+
+    @property
+    def cells(self) -> Path:
+        """A drawing of the best cells of a search."""
+        return self.pictures / "cells.png"
+
+    @property
     def tensorboard(self) -> Path:
         """Folder of scalars for TensorBoard."""
         return self.path / "tensorboard"

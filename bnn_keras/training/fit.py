@@ -19,7 +19,7 @@ from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
 from bnn_keras.settings.kinds import COUNT, SEED, Number, convert_value
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution, drop_path
-from bnn_keras.training.loop import Run
+from bnn_keras.training.loop import Run, for_conversion
 from bnn_keras.training.trainer import plain_trainer
 
 WIDTH = 80  # of printed lines
@@ -52,6 +52,7 @@ def train(
     data_service: str | None = None,
     extra_callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     make_trainer: Callable[[tf.keras.Model], tf.keras.Model] | None = None,
+    conclusion: Callable[[RunFolder], str] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> str:
     """Train a network, or resume the training that was begun in `output_dir`.
@@ -86,6 +87,7 @@ def train(
         make_trainer: makes the model that is compiled and fitted from the network, for another
             `compute_loss` than the cross-entropy with the labels. Its own metrics are recorded too, and
             the variables in its attribute `extra_state`, if it has one, are saved and restored.
+        conclusion: ends the sentence on the result: where it is saved, and the command that uses it.
         stop: asked after every step; if it is true, a checkpoint is saved and `KeyboardInterrupt` raised.
 
     Returns:
@@ -154,6 +156,7 @@ def train(
                 data_service,
                 log_seconds,
                 sync_batch_norm,
+                conclusion or for_conversion,
                 stop,
             )
             if not run.resume(home):

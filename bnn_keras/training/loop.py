@@ -40,6 +40,11 @@ class _Position(tf.Module):
         self.temperatures = tf.Variable(tf.ones(progressive), trainable=False)
 
 
+def for_conversion(folder: RunFolder) -> str:
+    """How the sentence on a training ends."""
+    return f"saved in {folder.best_model};\nto convert it: bnn convert {shlex.quote(str(folder.path))}"
+
+
 class Run:
     """The state of a training run.
 
@@ -51,6 +56,7 @@ class Run:
         data_service: HOST:PORT of the tf.data service that decodes the training images.
         log_seconds: between two lines on the progress, and between two points in TensorBoard.
         sync_batch_norm: whether BatchNorm computes its statistics over the images of all replicas.
+        conclusion: ends the sentence on the result: where it is saved, and the command that uses it.
         stop: asked after every step; if it is true, a checkpoint is saved and `KeyboardInterrupt` raised.
     """
 
@@ -65,10 +71,12 @@ class Run:
         data_service: str | None = None,
         log_seconds: float = status.LOG_SECONDS,
         sync_batch_norm: bool = False,
+        conclusion: Callable[[RunFolder], str] = for_conversion,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.network, self.dataset, self.recipe, self.seed = network, dataset, recipe, seed
         self.folder, self.data_service, self._stop = folder, data_service, stop
+        self._conclusion = conclusion
         self.steps = dataset.steps_per_epoch(recipe.batch_size)
         self.strategy = network.distribute_strategy
         self.student = student_of(network, recipe)
@@ -235,11 +243,14 @@ class Run:
         smoothing, classes = self.recipe.label_smoothing, len(self.dataset.class_names)
         size, epoch, step = self.recipe.batch_size, self.epoch, self.step
 
+        def smooth(labels: tf.Tensor) -> tf.Tensor:
+            return objective.smooth(labels, classes, smoothing)
+
         def read(part: tuple[int, int]) -> tf.data.Dataset:
             batches = self.dataset.train(size, epoch, self.seed, skip_batches=step, part=part)
             if not smoothing:
                 return batches
-            return batches.map(lambda images, labels: (images, objective.smooth(labels, classes, smoothing)))
+            return batches.map(lambda images, labels: (images, tf.nest.map_structure(smooth, labels)))
 
         if self.data_service is None:
             return distribution.share_out(self.strategy, read)
@@ -302,8 +313,7 @@ class Run:
         early = f"stopped after epoch {self.epoch} of {self.recipe.all_epochs}; " if self.stops_early else ""
         sentence = (
             f"{early}reached {100 * float(self.position.best_accuracy):.2f} % on the held-out images "
-            f"in epoch {int(self.position.best_epoch)}, saved in {self.folder.best_model};\n"
-            f"to convert it: bnn convert {shlex.quote(str(self.folder.path))}"
+            f"in epoch {int(self.position.best_epoch)}, {self._conclusion(self.folder)}"
         )
         with status.doing("writing the report"):
             report.write(self.folder, sentence, self.dataset)

@@ -20,7 +20,7 @@ from tf_keras.src.saving.serialization_lib import ObjectSharingScope
 
 from bnn_keras import files
 from bnn_keras.errors import UserError, one_of
-from bnn_keras.nn import channels, layers, scaled_sign  # noqa: F401  registers ours
+from bnn_keras.nn import channels, layers, mixed, scaled_sign  # noqa: F401  registers ours
 from bnn_keras.settings.checkpoint import BEST, FILES
 from bnn_keras.weights.archive import read_members
 from bnn_keras.weights.config import Tree, read_config

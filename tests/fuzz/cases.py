@@ -32,6 +32,7 @@ STARTS = {
     "predict": ["tiny.keras", IMAGE],
     "preview": ["--dataset=folder:images", "--images=1", "--epochs=1", "--output=out.png"],
     "report": ["flips", "run", "--output=out.png"],
+    "search": [],
     "summary": ["tiny.keras"],
     "tables": [],
     "teachers": [],
@@ -40,6 +41,7 @@ STARTS = {
 ENDS = {
     "data-service": ["--dispatcher=a..b:5050"],
     "launch": ["--workers=1", "--", "true"],
+    "search": ["--dataset=folder:missing"],
     "tables": ["--only=none"],
     "teachers": ["--student=none"],
     "train": ["--dataset=folder:missing"],

@@ -1,5 +1,6 @@
 """The report: what its charts and its page show, that it needs nothing but itself, in a real browser."""
 
+import base64
 import dataclasses
 import html.parser
 import re
@@ -20,6 +21,7 @@ from bnn_keras.runs import RunFolder, Table
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.table import FLIP_COLUMNS
 from bnn_keras.settings.recipe import Recipe
+from bnn_keras.settings.search import SearchSettings
 from bnn_keras.training import flips
 from tests.report import browser
 
@@ -109,6 +111,21 @@ def written(unwritten):
 
 def copy(folder, path):
     return RunFolder(shutil.copytree(folder.path, path))
+
+
+def test_the_cells_that_a_search_has_found_are_drawn(unwritten, tmp_path):
+    folder = copy(unwritten, tmp_path / "run")
+    config = dataclasses.replace(folder.read_config(), search=SearchSettings(gamma=3.5))
+    folder.config.write_text(config.to_json())
+    folder.cells.parent.mkdir(exist_ok=True)
+    folder.cells.write_bytes(b"a drawing")
+    assert main("page", folder.path) == 0
+    text = folder.report.read_text()
+    assert text.index("<h2>Cells</h2>") < text.index("<h2>Curves</h2>")
+    assert base64.b64encode(b"a drawing").decode() in text
+    assert "<tr><td>gamma</td><td>3.5</td></tr>" in text
+    folder.cells.unlink()
+    assert main("page", folder.path) == 0 and "<h2>Cells</h2>" not in folder.report.read_text()
 
 
 class Elements(html.parser.HTMLParser):

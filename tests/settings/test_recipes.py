@@ -136,6 +136,8 @@ def test_published_values_of_bnas():
     assert values_of("bnas_cifar10", *keys) == (600, 256, "sgd", 0.05, 3e-6, "one_cycle")
     cycle = ("warmup_learning_rate", "final_learning_rate", "cycle_share", "momentum", "cycle_momentum")
     assert values_of("bnas_cifar10", *cycle) == (2.5e-3, 2.5e-5, 0.9, 0.95, 0.85)
+    assert values_of("bnas_search", *keys) == (50, 64, "sgd", 0.025, 3e-4, "cosine_per_epoch")
+    assert values_of("bnas_search", "final_learning_rate", "momentum", "clip_norm") == (0.001, 0.9, None)
     assert values_of("bnas", *keys) == (250, 512, "sgd", 0.1, 3e-5, "cosine_restarts")
     assert values_of("bnas", "restart_epochs", "momentum", "label_smoothing") == (50, 0.9, 0.1)
     assert values_of("bnas", "color_jitter") == ((0.4, 0.4, 0.4, 0.2),)

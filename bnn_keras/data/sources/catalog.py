@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from typing_extensions import override
 
 from bnn_keras.data.sources import split
+from bnn_keras.data.sources.order import shuffle
 from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError, did_you_mean
 from bnn_keras.nn import normalization
@@ -75,7 +76,7 @@ class Catalog(Source):
         # The first N examples are the same ones in every epoch.
         files = self.train_files if self._first_only else list(random.permutation(self.train_files))
         records = tf.data.TFRecordDataset(files, num_parallel_reads=min(READERS, len(files)))
-        return _shuffle(records.take(self.num_train), min(self._buffer, self.num_train), random)
+        return shuffle(records.take(self.num_train), min(self._buffer, self.num_train), random)
 
     @override
     def test(self) -> tf.data.Dataset:
@@ -155,22 +156,3 @@ def _shuffle_buffer(split_info: tfds.core.SplitInfo) -> int:
     """How many encoded images fit into SHUFFLE_BYTES."""
     each = max(1, int(split_info.num_bytes) // max(1, split_info.num_examples))
     return max(1, SHUFFLE_BYTES // each)
-
-
-def _shuffle(records: tf.data.Dataset, buffer: int, random: np.random.Generator) -> tf.data.Dataset:
-    """`records.shuffle(buffer)` by `random` alone.
-
-    The method `shuffle` mixes in the process's global seed (`tf.random.set_seed`), so that the order
-    would depend on more than an epoch's own seed; the operation that it calls does not.
-    """
-    seed, seed2 = random.integers(1, 2**62, size=2)
-    shuffled = tf.raw_ops.ShuffleDataset(
-        input_dataset=tf.data.experimental.to_variant(records),
-        buffer_size=buffer,
-        seed=seed,
-        seed2=seed2,
-        output_types=[tf.string],
-        output_shapes=[[]],
-        reshuffle_each_iteration=False,
-    )
-    return tf.data.experimental.from_variant(shuffled, records.element_spec)
