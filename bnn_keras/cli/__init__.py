@@ -14,6 +14,7 @@ VERBS = (
     "evaluate",
     "predict",
     "summary",
+    "cost",
     "tables",
     "teachers",
     "report",
