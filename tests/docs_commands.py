@@ -44,6 +44,7 @@ STAND_INS = {
     r"summary NAME": "summary meliusneta",
     r"--recipe=NAME": "--recipe=meliusnet_sgd",
     r"FILE.toml": "mine.toml",
+    r"\b(FILE|before|after).tflite": f"{TRAINED}/meliusnet29.tflite",
     r" …": "",
 }
 # Settings of a network with few and narrow layers, by the beginning of its name.

@@ -15,6 +15,7 @@ VERBS = (
     "evaluate",
     "predict",
     "summary",
+    "cost",
     "tables",
     "teachers",
     "report",

@@ -1,8 +1,8 @@
 """Search for the cells of a network on your own data, as BNAS does.
 
-bnn search                                         on scikit-learn's digits
+bnn search                                      on scikit-learn's digits
 bnn search --dataset=cifar10 --data_dir=DIR --output_dir=RUN
-bnn train --model=bnas --genotype=RUN              trains the cells that were found
+bnn train --model=bnas --genotype=RUN           trains the cells that were found
 
 A weight-sharing network with every operation on every edge is trained; scores say which operations are kept.
 Half of the training images are for the weights, the other half for the scores. The same command resumes a

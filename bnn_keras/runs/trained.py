@@ -17,11 +17,11 @@ from bnn_keras.settings.augmentation import Augmentation, Kind
 from bnn_keras.settings.checkpoint import BEST
 from bnn_keras.settings.orientation import UPRIGHT
 from bnn_keras.settings.preprocessing import Preprocessing
+from bnn_keras.tflite.checking import LARGEST_FILE
 from bnn_keras.tflite.interpreter import Interpreter
 
 VALID = "a run folder, a .keras, a .weights.h5 or a .tflite file"
 WEIGHTS_SUFFIX = ".weights.h5"
-LARGEST_TFLITE = 2**31  # bytes; the format has no larger offsets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,7 +291,7 @@ def _read_weights(path: Path) -> tf.keras.Model:
 
 
 def _read_tflite(path: Path) -> TrainedNetwork:
-    content = files.read_bytes(path, LARGEST_TFLITE)
+    content = files.read_bytes(path, LARGEST_FILE)
     interpreter = Interpreter(content, path, os.cpu_count() or 1)
     sides = (interpreter.inputs, interpreter.outputs)
     # One input and one output, each a float32 array for one image.

@@ -19,6 +19,7 @@ from bnn_keras.tflite.layout import DamagedError, Layout
 from bnn_keras.tflite.operations import CUSTOM_OPERATIONS, NEWEST_VERSION, OPTIONS_OF, VALUE_SIZES
 
 SCHEMA_VERSION = 3
+LARGEST_FILE = 2**31  # bytes; the format has no larger offsets
 LONGEST_RANK = 8
 LONGEST_OPTIONS = 4096  # bytes
 LARGEST_SUM = 2**32  # bytes of all tensors
@@ -117,7 +118,7 @@ def _check_operations(file: Flatbuffer) -> None:
 def _check_custom_options(name: str, options: Sequence[int] | None) -> None:
     ranges = CUSTOM_OPERATIONS[name]
     try:
-        found = {} if options is None or not len(options) else _whole_numbers(bytes(bytearray(options)))
+        found = {} if options is None or not len(options) else whole_numbers(bytes(bytearray(options)))
     except DAMAGES as error:
         raise DamagedError(f"has an operation {name} whose options are damaged") from error
     if name == "LceBconv2d" and "channels_in" not in found:
@@ -128,7 +129,7 @@ def _check_custom_options(name: str, options: Sequence[int] | None) -> None:
             raise DamagedError(f"has an operation {name} whose option {key!r} is {value}")
 
 
-def _whole_numbers(options: bytes) -> dict[str, int]:
+def whole_numbers(options: bytes) -> dict[str, int]:
     """The whole numbers of a flexbuffer that is a map of them."""
     root = flexbuffers.GetRoot(options).AsMap
     if max(len(options), len(root)) > LONGEST_OPTIONS:

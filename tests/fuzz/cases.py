@@ -25,6 +25,7 @@ IMAGE = "images/cats/0.png"
 TO_FILES = {"output", "output_dir", "json", "csv", "picture", "logs", "cache_teacher"}
 # What each verb is given so that it ends soon: no network of full size, no server, no long training.
 STARTS = {
+    "cost": ["tiny.tflite"],
     "convert": ["tiny.keras", "--dataset=samples", "--images=1", "--output=out.tflite"],
     "data-service": [],
     "evaluate": ["tiny.keras", "--dataset=folder:images", "--limit=2"],
@@ -289,8 +290,8 @@ def tflite(rng: Random) -> list[str]:
 
 
 def _run_tflite(rng: Random) -> list[str]:
-    if rng.random() < 0.6:
-        return ["predict", "tiny.tflite", IMAGE]
+    if rng.random() < 0.5:
+        return rng.choice((["predict", "tiny.tflite", IMAGE], ["cost", "tiny.tflite"]))
     return ["evaluate", "tiny.tflite", "--dataset=folder:images", "--limit=2"]
 
 
