@@ -258,7 +258,11 @@ class _Reader:
         version, rank, form = self._unpack("<BBxB", start)
         if version not in (1, 2) or rank > LARGEST_RANK or (version == 2 and form == 2):
             raise _DamagedError("an array without a shape")
-        return self._unpack(f"<{rank}Q", start + (8 if version == 1 else 4))
+        shape = self._unpack(f"<{rank}Q", start + (8 if version == 1 else 4))
+        # It takes no bytes of the file, but whoever goes through its rows needs time.
+        if 0 in shape and any(shape):
+            raise _DamagedError("an array of empty rows")
+        return shape
 
     def _type(self, start: int) -> np.dtype:
         """The type of an array's elements: plain numbers, or texts of a fixed length."""

@@ -27,6 +27,7 @@ from bnn_keras.weights.config import Tree, read_config
 from bnn_keras.weights.hdf5_file import UNPACKED_AT_MOST, Group, read_hdf5
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+ARRAYS = "vars"  # the groups of model.weights.h5 that hold arrays
 CONFIG_AT_MOST, WEIGHTS_AT_MOST = 2**26, 2**33  # bytes; BNext-L's are 700,000 and 430 million
 LARGEST_TENSOR = 2**28  # numbers for one image, between two layers
 # What Keras and TensorFlow raise for settings that do not fit together.
@@ -145,15 +146,18 @@ def _fill(model: tf.keras.Model, weights: Group) -> None:
     with tempfile.TemporaryDirectory() as folder:
         anew = Path(folder) / "anew.weights.h5"
         with h5py.File(anew, "w") as file:
-            _write(file, weights)
+            _write(file, weights, "weights")
         model.load_weights(anew)
 
 
-def _write(target: h5py.Group, group: Group) -> None:
-    for name, inner in group.groups.items():
-        _write(target.create_group(name), inner)
-    for name, array in group.arrays.items():
-        target[name] = array
+def _write(target: h5py.Group, group: Group, name: str) -> None:
+    # Keras looks for a layer's group, and goes through all rows of an array that stands in its place.
+    if group.arrays and name != ARRAYS:
+        raise ValueError(f"the group {name!r} of its weights holds an array, {min(group.arrays)!r}")
+    for inner_name, inner in group.groups.items():
+        _write(target.create_group(inner_name), inner, inner_name)
+    for array_name, array in group.arrays.items():
+        target[array_name] = array
 
 
 def _first_line(error: BaseException) -> str:

@@ -239,6 +239,7 @@ FILLED = {
     "another filter": a_filter,
     "a bomb": a_bomb,
     "a shape beyond the file": a_shape_without_values,
+    "empty rows": lambda file: file.create_dataset("x", shape=(2**40, 0), dtype="f4"),
     "deep groups": deep_groups,
     "texts": lambda file: file.__setitem__("x", "text"),
     "records": lambda file: file.__setitem__("x", np.zeros(2, [("a", "f4")])),
@@ -260,3 +261,12 @@ def test_hdf5_whose_tree_of_addresses_is_a_chain():
     for place, following in itertools.pairwise(places):
         struct.pack_into("<Q", content, place + 32, following)
     refused(read_hdf5, bytes(content), "f.h5", match="is not a whole")
+
+
+def test_an_array_in_place_of_a_layers_group(whole, tmp_path):
+    """Keras would go through all of its rows, one by one."""
+    content = io.BytesIO(whole["model.weights.h5"])
+    with h5py.File(content, "r+") as file:
+        file["layers/more"] = np.zeros(8)
+    path = write(tmp_path / "m.keras", {**whole, "model.weights.h5": content.getvalue()})
+    refused(weights.read_model, path, match="the group 'layers' of its weights holds an array, 'more'")
