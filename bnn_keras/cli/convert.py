@@ -6,6 +6,9 @@ bnn convert model.keras --output=m.tflite  a file
 bnn convert --model=meliusnet22 --weights=meliusnet22_weights.h5 \\
     --set=stem_pool=2 --set=normalization=larq_zoo
 
+With --optimize the network is first rewritten into a form that takes fewer instructions and computes exactly
+the same; the command prints what each rewrite did (docs/cost.md).
+
 Nothing is written unless every binary convolution is binary in the file, every stage computes what
 the model computes, and the file stores what each layer needs and no more.
 """
@@ -17,15 +20,17 @@ from typing import TYPE_CHECKING
 from absl.flags import FlagValues
 
 from bnn_keras.cli import flags
-from bnn_keras.cli.flags import COUNT, DATA_DIR, PATH, Flag
+from bnn_keras.cli.flags import COUNT, DATA_DIR, PATH, SWITCH, Flag
 from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.kinds import Choice, Text
 from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
+from bnn_keras.settings.runtime import LCE, RUNTIMES
 
 if TYPE_CHECKING:
     from bnn_keras.deploy.bundle.job import Source
+    from bnn_keras.deploy.rewrite import Options
 
 RUNS = Path("runs")
 FLAGS = [
@@ -45,6 +50,14 @@ FLAGS = [
     DATA_DIR,
     Flag("images", COUNT, "compare on no more images", 500),
     Flag("unchecked", Text("a layer's name"), "a layer not to compare; several are possible", repeated=True),
+    Flag("runtime", Choice(RUNTIMES), "that the file will run on: it decides which form is cheap", LCE),
+    Flag(
+        "skip_rewrite",
+        Text("a rewrite's name"),
+        "a rewrite to leave out; several are possible",
+        repeated=True,
+    ),
+    Flag("optimize", SWITCH, "rewrite the network into a form of fewer instructions first", False),
     Flag("orientation", Choice(ORIENTATIONS), "of the images that the file takes", UPRIGHT),
 ]
 
@@ -54,11 +67,24 @@ def run(values: FlagValues, positional: list[str]) -> None:
     from bnn_keras.deploy.bundle import job
 
     flags.no_more(positional, most=1)
+    options = _options(values)
     source = _source(values, positional)
     compared = job.images(source, values.dataset, values.data_dir, values.images)
     if values.orientation == UPSIDE_DOWN:
         source, compared = source.turned(), compared.turned()
-    job.write(source, compared, values.output, values.unchecked)
+    job.write(source, compared, values.output, values.unchecked, options)
+
+
+def _options(values: FlagValues) -> "Options":
+    from bnn_keras.deploy import rewrite
+
+    if values.optimize:
+        return rewrite.Options(values.runtime, tuple(values.skip_rewrite))
+    if values.skip_rewrite:
+        raise UserError(
+            "--skip_rewrite leaves out rewrites of --optimize: give both. Received: no --optimize."
+        )
+    return rewrite.Options(values.runtime, rewrite.NAMES)
 
 
 def _source(values: FlagValues, positional: list[str]) -> "Source":

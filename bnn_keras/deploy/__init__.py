@@ -8,14 +8,19 @@ import tensorflow as tf
 
 from bnn_keras.deploy.conversion import hardening
 from bnn_keras.deploy.conversion.lowering import to_flatbuffer
+from bnn_keras.deploy.rewrite import DEFAULT, IDENTITY, OPTIMIZED, Options
 from bnn_keras.deploy.verification.report import Report, lines, require
 from bnn_keras.deploy.verification.verify import verify
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.tflite.interpreter import run
 
 __all__ = [
+    "DEFAULT",
+    "IDENTITY",
+    "OPTIMIZED",
     "UPRIGHT",
     "UPSIDE_DOWN",
+    "Options",
     "Report",
     "convert",
     "lines",
@@ -32,6 +37,7 @@ def convert(
     labels: np.ndarray | None = None,
     unchecked: Sequence[str] = (),
     shows_progress: bool = False,
+    options: Options = DEFAULT,
 ) -> tuple[bytes, Report]:
     """Convert a model and check the file against it.
 
@@ -43,6 +49,7 @@ def convert(
         unchecked: the names of layers whose rounding has no known bound. Their outputs are not compared;
             everything else is. A binary layer is always checked.
         shows_progress: print how many stages are compared.
+        options: the runtime, and which rewrites are skipped (`bnn_keras.deploy.rewrite`).
 
     Returns:
         The bytes of the .tflite file, and the `Report` of what was compared.
@@ -60,7 +67,7 @@ def convert(
         (8, 20)
     """
     hard = hardening.harden(model)
-    flatbuffer = to_flatbuffer(hard, unchecked)
+    flatbuffer = to_flatbuffer(hard, unchecked, options)
     report = verify(hard, flatbuffer, images, unchecked, shows_progress)
     require(report, model.name)
     return flatbuffer, dataclasses.replace(report, hardening=hardening.measure(model, hard, images, labels))

@@ -4,9 +4,11 @@ The only module that uses LCE's Python copy of the TFLite schema. The copy is no
 interface, but there is no public one that edits a flatbuffer.
 """
 
+import collections
 import copy
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -15,7 +17,7 @@ from larq_compute_engine.mlir.python import tflite_schema as schema
 from bnn_keras.errors import UserError
 
 IDENTIFIER = b"TFL3"
-BCONV = "LceBconv2d"
+BCONV, QUANTIZE = "LceBconv2d", "LceQuantize"
 KERNEL = 1  # place of the kernel among the inputs of a convolution or dense layer
 WITH_KERNEL = (BCONV, "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 SEPARATOR = ";"  # between several names of a tensor, as TFLite itself writes them
@@ -173,6 +175,67 @@ class Flatbuffer:
         self.graph.operators = kept
         for number in self._unused_buffers():
             self.model.buffers[number].data = None
+
+    def quantize_before_joining(self) -> None:
+        """Take signs of the parts of a feature map, and join these, where only the signs of it are taken.
+
+        LCE takes the signs after the joining: it leaves a binary convolution float whose signs are joined.
+        The parts must have whole words of channels.
+        """
+        ops = self.ops
+        users = collections.Counter(index for op in ops for index in op.inputs)
+        users.update(map(int, self.graph.outputs))
+        joins = {op.outputs[0]: number for number, op in enumerate(ops) if op.name == "CONCATENATION"}
+        before: dict[int, list] = {}  # the new operations, by the number of the one that joins
+        moved = set()
+        for number, op in enumerate(ops):
+            join = joins.get(op.inputs[0]) if op.name == QUANTIZE else None
+            if join is None or users[op.inputs[0]] > 1 or not self._joins_words(ops[join]):
+                continue
+            quantize, joining = self.graph.operators[number], self.graph.operators[join]
+            before[join] = [self._quantize(quantize, index) for index in ops[join].inputs]
+            joining.inputs = np.array([int(one.outputs[0]) for one in before[join]], np.int32)
+            joining.outputs = quantize.outputs
+            moved.add(number)
+        self.graph.operators = [
+            one
+            for number, operator in enumerate(self.graph.operators)
+            if number not in moved
+            for one in (*before.get(number, ()), operator)
+        ]
+
+    def _joins_words(self, join: Op) -> bool:
+        shapes = [self.shape(index) for index in (*join.inputs, *join.outputs)]
+        joined = len(shapes[0]) == 4 and len({shape[:-1] for shape in shapes}) == 1  # along the channels
+        return joined and all(shape[-1] % WORD == 0 for shape in shapes)
+
+    def _quantize(self, operator: Any, index: int) -> Any:
+        """A new operation, as `operator`, that takes the signs of a tensor."""
+        signs = copy.copy(self.graph.tensors[int(operator.outputs[0])])
+        *place, channels = self.shape(index)
+        signs.shape = np.array([*place, channels // WORD], np.int32)
+        signs.name = f"signs_of_{index}_{len(self.graph.tensors)}".encode()
+        self.graph.tensors.append(signs)
+        new = copy.copy(operator)
+        new.inputs = np.array([index], np.int32)
+        new.outputs = np.array([len(self.graph.tensors) - 1], np.int32)
+        return new
+
+    def note(self, name: str, content: bytes) -> None:
+        """Store bytes that no operation uses, under a name."""
+        buffer, item = schema.BufferT(), schema.MetadataT()
+        buffer.data = np.frombuffer(content, np.uint8)
+        self.model.buffers.append(buffer)
+        item.name, item.buffer = name.encode(), len(self.model.buffers) - 1
+        self.model.metadata = [*(self.model.metadata or ()), item]
+
+    def noted(self, name: str) -> bytes | None:
+        """The bytes that are stored under a name; None if there are none."""
+        for item in self.model.metadata or ():
+            if item.name == name.encode():
+                data = self.model.buffers[item.buffer].data
+                return b"" if data is None else bytes(bytearray(data))
+        return None
 
     def returning(self, indices: Sequence[int]) -> bytes:
         """The bytes of the same file with these tensors as its outputs."""

@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 
 from bnn_keras import cli, deploy, files
+from bnn_keras.accounting.cost import estimate
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings.recipe import Recipe
+from bnn_keras.tflite.flatbuffer import Flatbuffer
 from tests.networks import binary_conv, images, network_around, tiny_melius
 
 keras = tf.keras.layers
@@ -111,6 +113,26 @@ def test_a_layer_left_unchecked_is_in_the_manifest(tmp_path, capsys):
     assert "--unchecked=after: the rounding of this layer has a known bound" in capsys.readouterr().err
 
 
+def test_rewrites_on_demand(tmp_path, capsys):
+    def body(x):
+        x = binary_conv()(keras.BatchNormalization()(keras.Add()([binary_conv()(x), x])))
+        return keras.Conv2D(4, 1)(keras.ReLU()(x))
+
+    network_around(body, 8).save(tmp_path / "model.keras")
+    arguments = ("--optimize", "--runtime=lce_xnnpack", "--skip_rewrite=means", "--images=2")
+    assert main(tmp_path / "model.keras", "--dataset=samples", *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "rewrite thresholds: applies in 1 places" in shown
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    expected = estimate(Flatbuffer((tmp_path / "model.tflite").read_bytes())).total.instructions["xnnpack"]
+    assert manifest["estimated_arm64_instructions"]["xnnpack"] == round(expected)
+    assert f"{expected / 1e6:.1f} with XNNPACK" in shown
+    said = manifest["rewrites"]
+    assert (said["runtime"], said["skipped"]) == ("lce_xnnpack", ["means"])
+    assert {done["name"]: done["places"] for done in said["applied"]}["thresholds"] == 1
+    assert "means" not in {done["name"] for done in said["applied"]}
+
+
 @pytest.mark.large
 def test_a_file_goes_where_it_is_told(run_folder, tmp_path, quick):
     assert (
@@ -180,6 +202,9 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         (["RUN", "--output=/proc/model.tflite"], "Cannot write /proc/model."),
         (["RUN", "--output=setup.cfg/model.tflite"], "Cannot write setup.cfg/model.tflite"),
         (["RUN", "--checkpoint=worst"], "--checkpoint=worst: it must be one of best, last"),
+        (["RUN", "--runtime=tf"], "--runtime=tf: it must be one of lce, lce_xnnpack"),
+        (["RUN", "--skip_rewrite=means"], "--skip_rewrite leaves out rewrites of --optimize: give both"),
+        (["RUN", "--optimize", "--skip_rewrite=mean"], "Unknown rewrite 'mean'; did you mean means"),
         (["RUN", "--images=0"], "--images=0: it must be a whole number from 1 up"),
         (["RUN", "--dataset=nonsense"], "nonsense"),
         (["RUN", "--dataset=cifar10", "--data_dir=/no/such/folder"], "cifar10"),

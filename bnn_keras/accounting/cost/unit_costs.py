@@ -52,16 +52,16 @@ class Costs:
 TABLE: dict[tuple[str, str], dict[str, Costs]] = {
     # The MACs are those of the tile that the kernel computes: see `bnn_keras.accounting.cost.work`.
     ("LceBconv2d", FLOAT): {
-        "tile MAC": Costs(0.0255),
-        "output": Costs(3.69),
-        "patch": Costs(150),
-        "patch word": Costs(2.67),
+        "tile MAC": Costs(0.0258),
+        "output": Costs(3.62),
+        "patch": Costs(169),
+        "patch word": Costs(1.16),
     },
     ("LceBconv2d", INT8): {
-        "tile MAC": Costs(0.0255),
-        "output": Costs(4.19),
-        "patch": Costs(150),
-        "patch word": Costs(2.67),
+        "tile MAC": Costs(0.0258),
+        "output": Costs(4.12),
+        "patch": Costs(169),
+        "patch word": Costs(1.16),
     },
     ("LceQuantize", FLOAT): {"input": Costs(0.385)},
     ("LceQuantize", INT8): {"input": Costs(0.23)},
@@ -74,7 +74,7 @@ TABLE: dict[tuple[str, str], dict[str, Costs]] = {
         "tap": Costs(0.0, 5.85),
         "odd MAC": Costs(0.0, 0.26),
     },
-    ("CONV_2D of one pixel", FLOAT): {"MAC": Costs(1.34, 0.46), "output": Costs(60, 60)},
+    ("CONV_2D of one pixel", FLOAT): {"MAC": Costs(1.34, 0.46), "output": Costs(60, 0.0)},
     ("CONV_2D grouped", FLOAT): {
         "MAC": Costs(3.8, 0.343),
         "output tap": Costs(41.7, 0.0),

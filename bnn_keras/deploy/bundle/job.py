@@ -11,12 +11,15 @@ import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
 from bnn_keras import accounting, data, deploy, files, runs
+from bnn_keras.accounting import cost
 from bnn_keras.deploy.conversion import orientation as orientations
+from bnn_keras.deploy.rewrite import Options
 from bnn_keras.errors import UserError
 from bnn_keras.runs.trained import TrainedNetwork
 from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.preprocessing import Preprocessing
+from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 SAMPLES = "samples"  # scikit-learn's two photographs, cut into pieces: for models without a data set
 SAMPLE_IMAGES = 16
@@ -149,7 +152,13 @@ def samples(height: int, width: int, number: int = SAMPLE_IMAGES) -> np.ndarray:
     return np.stack(pieces).astype(np.float32)
 
 
-def write(source: Source, compared: Compared, output: str | None, unchecked: Sequence[str] = ()) -> Path:
+def write(
+    source: Source,
+    compared: Compared,
+    output: str | None,
+    unchecked: Sequence[str] = (),
+    options: Options = deploy.DEFAULT,
+) -> Path:
     """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
 
     Args:
@@ -157,6 +166,7 @@ def write(source: Source, compared: Compared, output: str | None, unchecked: Seq
         compared: the images to compare on.
         output: the path of the .tflite file; None takes the source's.
         unchecked: the names of layers that are not compared, see `bnn_keras.convert`.
+        options: the runtime, and which rewrites are skipped.
 
     Raises:
         UserError: the file was refused, or the disk is full. Nothing was written.
@@ -167,10 +177,19 @@ def write(source: Source, compared: Compared, output: str | None, unchecked: Seq
     files.check_writable(path)
     print(f"converting {source.path} ({source.model.name})")
     flatbuffer, report = deploy.convert(
-        source.model, compared.images, compared.labels, unchecked, shows_progress=True
+        source.model, compared.images, compared.labels, unchecked, shows_progress=True, options=options
     )
     print("\n".join(deploy.lines(report)))
-    manifest = json.dumps(_manifest(source, path, flatbuffer, report, compared.dataset), indent=2) + "\n"
+    instructions = cost.estimate(Flatbuffer(flatbuffer)).total.instructions
+    print(
+        f"cost: about {instructions['tflite'] / 1e6:.1f} million ARM64 instructions an image with TFLite's "
+        f"kernels, {instructions['xnnpack'] / 1e6:.1f} with XNNPACK (an estimate, not of time: see bnn cost)"
+    )
+    found = _manifest(source, path, flatbuffer, report, compared.dataset)
+    form = {"runtime": options.runtime, "skipped": list(options.skip)}
+    found["rewrites"] = {**form, "applied": [dataclasses.asdict(item) for item in report.rewrites]}
+    found["estimated_arm64_instructions"] = {key: round(instructions[key]) for key in ("tflite", "xnnpack")}
+    manifest = json.dumps(found, indent=2) + "\n"
     beside_path = path.with_suffix(".json")
     # Locked: of two conversions to one name, both files are of the last one.
     with files.locked(path.parent), files.replacing(path) as tflite, files.replacing(beside_path) as beside:

@@ -16,11 +16,13 @@ from typing import Any
 import larq_compute_engine as lce
 import tensorflow as tf
 
+from bnn_keras.deploy import rewrite
 from bnn_keras.deploy.conversion import borders, forms, frozen
-from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps
+from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps, tied_taps
 from bnn_keras.deploy.exemptions import exempt
+from bnn_keras.deploy.rewrite.operations import Network, compute
 from bnn_keras.errors import UserError
-from bnn_keras.nn.graph import Call, Graph, Value, read_graph, run_graph
+from bnn_keras.nn.graph import Call, Graph, Value, read_graph
 from bnn_keras.nn.inference import infer
 from bnn_keras.nn.registration import traits_of
 from bnn_keras.tflite.flatbuffer import Flatbuffer
@@ -28,12 +30,15 @@ from bnn_keras.tflite.flatbuffer import Flatbuffer
 INPUT = "image"
 
 
-def to_flatbuffer(model: tf.keras.Model, unchecked: Sequence[str] = ()) -> bytes:
+def to_flatbuffer(
+    model: tf.keras.Model, unchecked: Sequence[str] = (), options: rewrite.Options = rewrite.DEFAULT
+) -> bytes:
     """Convert a model, without checking anything.
 
     Args:
         model: functional or sequential, one input [batch, height, width, channels], one output, float32.
         unchecked: the names of layers that will not be compared, see `bnn_keras.convert`.
+        options: which form the network gets. The file holds them, for its verification.
 
     Returns:
         The bytes of a .tflite file that takes one image at a time. Its tensors at the taps have the names
@@ -44,17 +49,22 @@ def to_flatbuffer(model: tf.keras.Model, unchecked: Sequence[str] = ()) -> bytes
     """
     graph = read_graph(model)
     _check_form(model, graph)
-    taps = find_taps(graph, exempt(graph, unchecked))
+    network, _ = rewrite.rewritten(graph, options)
+    taps = tied_taps(network, find_taps(graph, exempt(graph, unchecked)))
     # Not the names themselves: the names of a signature may not contain slashes.
     keys = {f"tap_{i}": value for i, value in enumerate(taps)}
-    file = Flatbuffer(_convert(model, graph, keys))
+    file = Flatbuffer(_convert(model, network, keys))
     names = {int(file.graph.inputs[0]): [INPUT]}
     indices = file.signature_outputs()
     for key, value in keys.items():
         names.setdefault(indices[key], []).append(taps[value])
     file.name_tensors(names)
     file.store_filled_kernels()
+    if rewrite.sections.NAME not in options.skip:
+        file.quantize_before_joining()
     file.keep_output("tap_0", OUTPUT)
+    if options != rewrite.IDENTITY:
+        file.note(rewrite.NOTE, options.to_json())
     return file.pack()
 
 
@@ -79,13 +89,13 @@ def _check_form(model: tf.keras.Model, graph: Graph) -> None:
             )
 
 
-def _convert(model: tf.keras.Model, graph: Graph, outputs: dict[str, Value]) -> bytes:
+def _convert(model: tf.keras.Model, network: Network, outputs: dict[str, Value]) -> bytes:
     def function(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        values = run_graph(graph, {graph.inputs[0]: image}, _lower)
+        computed = compute(network, image, _lower)
         # An identity, as an output of the function may not be its input.
-        return {key: tf.identity(values[value]) for key, value in outputs.items()}
+        return {key: tf.identity(computed[network.ties[value].operation]) for key, value in outputs.items()}
 
-    image = tf.TensorSpec((1, *graph.inputs[0].shape[1:]), tf.float32, name=INPUT)
+    image = tf.TensorSpec((1, *network.image.shape[1:]), tf.float32, name=INPUT)
     with tempfile.TemporaryDirectory() as folder:
         frozen.save(function, image, Path(folder), model.name)
         try:

@@ -5,11 +5,12 @@ for the sake of the comparison. During conversion every tap is an output of the 
 an operation vanishes, such as the addition of zeros, several taps are one tensor of the file.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import larq as lq
 import tensorflow as tf
 
+from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.nn.graph import Call, Graph, Value
 from bnn_keras.nn.registration import is_function, traits_of
 
@@ -42,6 +43,12 @@ def find_taps(graph: Graph, alone: Collection[Call] = ()) -> dict[Value, str]:
             ):
                 found[value] = _new_name(call.path, found)
     return found
+
+
+def tied_taps(network: Network, taps: Mapping[Value, str]) -> dict[Value, str]:
+    """The taps that are tied to a tensor in the form that the network has."""
+    alive = network.alive()
+    return {value: name for value, name in taps.items() if value in alive}
 
 
 def _new_name(name: str, found: dict[Value, str]) -> str:

@@ -8,6 +8,7 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.nn.binary import are_binary, is_one_bit, kernel_of, kernel_quantizer
 from bnn_keras.nn.graph import Call, Graph
@@ -59,21 +60,35 @@ def _are_signs(values: np.ndarray) -> bool:
     return are_binary(values[values != 0]) if np.any(values) else False
 
 
-def find(regions: Regions, meant: Mapping[Call, bool]) -> list[BinaryLayer]:
+def find(regions: Regions, meant: Mapping[Call, bool], turns: Mapping[Call, np.ndarray]) -> list[BinaryLayer]:
     """Find every layer that is meant to be binary among the file's LceBconv2d, by the bits of its kernel.
 
     Args:
         regions: of the model and its file.
         meant: the calls for which `is_meant`, each with whether its input contains zeros.
+        turns: see `turns_of`.
     """
     found: list[BinaryLayer] = []
     for call, zeros in meant.items():
-        found.append(_find(regions, call, zeros, {layer.index for layer in found}))
+        found.append(_find(regions, call, zeros, {layer.index for layer in found}, turns.get(call)))
     return found
 
 
-def _find(regions: Regions, call: Call, zeros: bool, used: set[int | None]) -> BinaryLayer:
+def turns_of(network: Network) -> dict[Call, np.ndarray]:
+    """The signs of the input channels in the file, those that are turned -1: [channels, 1] by layer call."""
+    turns = {}
+    for operation in network.operations():
+        if operation.kind == "binary_conv" and operation.call is not None:
+            ratio = operation.constants["kernel"] * kernel_of(operation.call.layer)
+            turns[operation.call] = np.sign(ratio[0, 0, :, :1])
+    return turns
+
+
+def _find(
+    regions: Regions, call: Call, zeros: bool, used: set[int | None], turn: np.ndarray | None
+) -> BinaryLayer:
     kernel = kernel_of(call.layer)
+    kernel = kernel if turn is None else kernel * turn
     distances = {op: _differing_bits(kernel, bits) for op, bits in _candidates(regions, call, kernel)}
     # Equal layers with the same input may be one operation; where there are two, each has its own.
     nearest = min(distances, key=lambda op: (distances[op], op in used), default=None)

@@ -16,13 +16,15 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras.deploy.exemptions import needless
+from bnn_keras.deploy.rewrite.operations import Tie
 from bnn_keras.deploy.verification import binary
 from bnn_keras.deploy.verification.layer64 import Layer64
+from bnn_keras.deploy.verification.means import Means, is_mean
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.nn.binary import input_of
 from bnn_keras.nn.bounds import UnknownBoundError
 from bnn_keras.nn.graph import Call, Graph, Value, run_graph
-from bnn_keras.nn.intervals import Interval
+from bnn_keras.nn.intervals import SPARE, UNIT, Interval
 
 # After an open sign, a value is undecided if its radius is above this share of the tensor's spread.
 DECIDED = 1e-2
@@ -55,18 +57,26 @@ class Comparison:
         regions: of the model and its file.
         names: of the taps.
         exempted: calls without a bound whose outputs are not compared.
+        ties: how the tensors at the taps follow from those of the file; the same where not given.
 
     Attributes:
         meant: the calls that are meant to be binary, each with whether its input contains zeros for images.
         steps: asked for the next item at each tap that is compared.
     """
 
-    def __init__(self, regions: Regions, names: Mapping[Value, str], exempted: Collection[Call] = ()) -> None:
+    def __init__(
+        self,
+        regions: Regions,
+        names: Mapping[Value, str],
+        exempted: Collection[Call] = (),
+        ties: Mapping[Value, Tie] | None = None,
+    ) -> None:
         self.regions = regions
         self.meant: dict[Call, bool] = {}
         self.steps: Iterator[int] = itertools.repeat(0)
-        self._names, self._exempted = names, exempted
+        self._names, self._exempted, self._ties = names, exempted, ties or {}
         self._layers: dict[int, Layer64] = {}
+        self._means = Means(regions.graph)
         self._producers = {value: call for call in regions.graph.calls for value in call.outputs}
 
     def on_images(self, values: Mapping[int, np.ndarray]) -> list[Tap]:
@@ -133,20 +143,37 @@ class Comparison:
         """Whether the layers since the last taps compute nothing in the file."""
         tensors = self.regions.tensors
         _, feed = self._stage(value, set(tensors.values()))
-        return tensors[value] in {tensors[source] for source in feed}
+        return tensors[value] in {tensors[source] for source in feed.values()}
 
-    def _stage(self, value: Value, sources: set[int]) -> tuple[list[Call], list[Value]]:
-        """The calls that compute a value from taps, and the values that they take from these."""
-        calls, feed, left = set(), [], [value]
+    def _stage(self, value: Value, sources: set[int]) -> tuple[list[Call], dict[Value, Value]]:
+        """The calls that compute a value from taps, and the values that they take, each with its tap.
+
+        A tap is the value itself, or its mean where the file computes with means alone.
+        """
+        tensors = self.regions.tensors
+        calls, averaged = set[Call](), set[Call]()
+        feed: dict[Value, Value] = {}
+        left = [value]
         while left:
             one = left.pop()
-            if one is not value and self.regions.tensors.get(one) in sources:
-                feed.append(one)
-            elif one in self._producers and self._producers[one] not in calls:
-                calls.add(self._producers[one])
-                left += self._producers[one].inputs
-            elif one not in self._producers:
-                feed.append(one)  # the image
+            call = self._producers.get(one)
+            if one is not value and tensors.get(one) in sources:
+                feed[one] = one
+            elif call is None:
+                feed[one] = one  # the image
+            elif call not in calls:
+                calls.add(call)
+                known = None
+                if is_mean(call) and tensors.get(call.inputs[0]) not in sources:
+                    known = self._means.walk(call.inputs[0], lambda mean: tensors.get(mean) in sources)
+                if known is None:
+                    left += call.inputs
+                else:
+                    averaged |= known[0]
+                    feed.update(known[1])
+                    left += known[2]
+        # A feature map has one size in a stage.
+        calls = (calls | averaged) if calls.isdisjoint(averaged) else calls
         return [call for call in self.regions.graph.calls if call in calls], feed
 
     def _compare_stage(
@@ -159,10 +186,10 @@ class Comparison:
     ) -> Tap:
         tensors = self.regions.tensors
         calls, feed = self._stage(value, sources)
-        if {tensors[one] for one in feed} != sources:
+        if {tensors[one] for one in feed.values()} != sources:
             problem = "the operations of the file take other tensors here than the layers do"
             return Tap(self._names[value], np.inf, np.inf, 1.0, problem)
-        taken = {one: Interval.exact(given[tensors[one]]) for one in feed}
+        taken = {one: self._tied(tap, given[tensors[tap]]) for one, tap in feed.items()}
         is_open = False
 
         def compute(call: Call, fill: Callable[[Any], Any]) -> Any:
@@ -174,7 +201,22 @@ class Comparison:
             return [taken.get(one, computed) for one, computed in outputs]
 
         found = run_graph(Graph(tuple(calls), tuple(feed), (value,)), taken, compute)[value]
-        return _tap(self._names[value], theirs, found, is_open, _known_trap(self.regions.graph, calls))
+        trap = _known_trap(self.regions.graph, calls)
+        return _tap(self._names[value], self._tied(value, theirs), found, is_open, trap)
+
+    def _tied(self, value: Value, values: np.ndarray) -> Interval:
+        """A tensor of the model that follows from one of the file.
+
+        Its constants, scale and shift, were folded into those of the operations around it. Each of these is
+        stored in float32, and each sum with one is rounded, at most `SPARE` times at the size of the
+        constant.
+        """
+        tie = self._ties.get(value)
+        if tie is None or tie.is_identity:
+            return Interval.exact(values)
+        center = tf.constant(np.float64(values) * tie.scale + tie.shift)
+        scaled = np.where(tie.scale == 1, 0.0, np.abs(np.float64(values) * tie.scale))
+        return Interval(center, tf.constant(SPARE * UNIT * (scaled + np.abs(tie.shift))))
 
     def _layer(self, call: Call) -> Layer64:
         if id(call.layer) not in self._layers:
@@ -190,11 +232,12 @@ class Comparison:
 
 
 @np.errstate(invalid="ignore")  # values that are not finite have an infinite difference
-def _tap(name: str, theirs: np.ndarray, model: Interval, is_open: bool, trap: str) -> Tap:
-    ours, radius = model.center.numpy(), model.radius.numpy()
+def _tap(name: str, file: Interval, model: Interval, is_open: bool, trap: str) -> Tap:
+    ours, theirs = model.center.numpy(), file.center.numpy()
     if theirs.shape != ours.shape:
         return Tap(name, np.inf, np.inf, 1.0, f"the file gives {theirs.shape}, the model {ours.shape}")
-    difference = np.abs(theirs.astype(np.float64) - ours)
+    radius = model.radius.numpy() + file.radius.numpy()
+    difference = np.abs(theirs - ours)
     difference[~np.isfinite(difference)] = np.inf
     ratio = difference / np.maximum(radius, SMALLEST)
     # A model of NaNs has no function to keep; without a bound, nothing is known of a value.

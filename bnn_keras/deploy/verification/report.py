@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from bnn_keras.deploy.conversion.hardening import Hardening
+from bnn_keras.deploy.rewrite import Applied
 from bnn_keras.deploy.verification.binary import BinaryLayer
 from bnn_keras.deploy.verification.comparison import Tap
 from bnn_keras.deploy.verification.storage import Storage
@@ -43,6 +44,7 @@ class Report:
         structure: what is wrong with the structure of the file, in words; then nothing else was compared.
         hardening: the effect of the hard sign; None for a model without progressive kernels.
         unchecked: the names of the layers that were left unchecked.
+        rewrites: what each rewrite did.
     """
 
     layers: list[BinaryLayer]
@@ -53,6 +55,7 @@ class Report:
     structure: list[str] = dataclasses.field(default_factory=list)
     hardening: Hardening | None = None
     unchecked: list[str] = dataclasses.field(default_factory=list)
+    rewrites: list[Applied] = dataclasses.field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
@@ -73,6 +76,7 @@ def lines(report: Report) -> list[str]:
     undecided = np.mean([tap.undecided for tap in report.taps])
     return [
         *([report.hardening.sentence] if report.hardening else []),
+        *(f"rewrite {applied.sentence}" for applied in report.rewrites),
         f"binary: {len(right)} of {len(report.layers)} binary layers are {BCONV}, bit by bit",
         f"same function: {len(report.taps)} tensors, each stage with the file's own input, differ by at most "
         f"{report.worst.ratio:.2f} of what rounding explains ({report.worst.name}); "

@@ -57,16 +57,22 @@ class Need:
     values: int
 
 
-def measure(regions: Regions, layers: Sequence[BinaryLayer], size: int) -> Storage:
+def measure(
+    regions: Regions,
+    layers: Sequence[BinaryLayer],
+    size: int,
+    extra: Sequence[tuple[Call | None, int]] = (),
+) -> Storage:
     """Attribute the constants of a file to the layers of its model.
 
     Args:
         regions: of the model and its file.
         layers: the layers that are meant to be binary.
         size: of the whole file in bytes.
+        extra: what the form that the network got stores besides, numbers of values by layer call.
     """
     binary = {layer.index: layer.name for layer in layers if layer.index is not None}
-    attribution = _Attribution(regions, binary)
+    attribution = _Attribution(regions, binary, extra)
     unused = [
         f"the file stores {number:,} bytes as {name!r} that no operation takes"
         for name, number in regions.file.unused_constants().items()
@@ -78,9 +84,14 @@ def measure(regions: Regions, layers: Sequence[BinaryLayer], size: int) -> Stora
 class _Attribution:
     """The constants of a file, and the layers that need them."""
 
-    def __init__(self, regions: Regions, binary: Mapping[int, str]) -> None:
+    def __init__(
+        self, regions: Regions, binary: Mapping[int, str], extra: Sequence[tuple[Call | None, int]]
+    ) -> None:
         self.regions, self.file, self.binary = regions, regions.file, binary
         self.needs = {call: _needs(call, set(binary.values())) for call in regions.graph.calls}
+        for call, values in extra:
+            if call is not None:
+                self.needs[call].append(Need(call.path, values))
         self.kernels: dict[int, str] = {}  # the layer whose kernel an operation has
         self.bytes = {call.path: 0 for call in regions.graph.calls}
         self.problems: list[str] = []

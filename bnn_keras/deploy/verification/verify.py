@@ -6,14 +6,16 @@ import numpy as np
 import tensorflow as tf
 
 from bnn_keras import status
-from bnn_keras.deploy.conversion.taps import find_taps
+from bnn_keras.deploy import rewrite
+from bnn_keras.deploy.conversion.taps import find_taps, tied_taps
 from bnn_keras.deploy.exemptions import exempt
+from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.deploy.scores import scores
 from bnn_keras.deploy.verification import binary, probes, storage, structure
 from bnn_keras.deploy.verification.comparison import Comparison, Tap
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.deploy.verification.report import OtherClass, Report
-from bnn_keras.nn.graph import read_graph
+from bnn_keras.nn.graph import Graph, read_graph
 from bnn_keras.tflite.checking import check_tflite
 from bnn_keras.tflite.interpreter import Interpreter
 
@@ -57,22 +59,34 @@ def verify(
     """
     graph, file = read_graph(model), check_tflite(flatbuffer, "The file")
     exempted = exempt(graph, unchecked)
-    taps, indices = find_taps(graph, exempted), file.tensors_by_name()
+    # Which tensors of the model the file has, and how they are tied to them. If a rewrite or what the file
+    # says of its form is wrong, a stage differs.
+    network, applied = rewrite.rewritten(graph, rewrite.Options.from_json(file.noted(rewrite.NOTE)))
+    taps, indices = tied_taps(network, find_taps(graph, exempted)), file.tensors_by_name()
     tensors = {value: indices[name] for value, name in taps.items() if name in indices}
     regions = Regions(graph, file, {graph.inputs[0]: int(file.graph.inputs[0]), **tensors})
-    problems = structure.problems(regions, taps)
+    problems = _changed_ends(graph, network) or structure.problems(regions, taps)
     if problems:
         return Report([], [], storage.Storage({}, len(flatbuffer), []), len(images), [], problems)
     ours, theirs = scores(model, images), Interpreter(flatbuffer, is_checked=True).predict(images)
     exceptions = _exceptions(ours, theirs)
     others = [item.image for item in exceptions[:EXPLAINED] if item.image >= STAGE_IMAGES]
-    comparison = Comparison(regions, taps, exempted)
+    comparison = Comparison(regions, taps, exempted, network.ties)
     compared = _compare(
         comparison, flatbuffer, np.concatenate([images[:STAGE_IMAGES], images[others]]), shows_progress
     )
-    layers = binary.find(regions, comparison.meant)
-    stored = storage.measure(regions, layers, len(flatbuffer))
-    return Report(layers, compared, stored, len(images), exceptions, unchecked=list(unchecked))
+    layers = binary.find(regions, comparison.meant, binary.turns_of(network))
+    stored = storage.measure(regions, layers, len(flatbuffer), network.extra)
+    return Report(
+        layers, compared, stored, len(images), exceptions, unchecked=list(unchecked), rewrites=applied
+    )
+
+
+def _changed_ends(graph: Graph, network: Network) -> list[str]:
+    """What a user gives and gets has to be what the model takes and returns, whatever is tied in between."""
+    ends = (network.ties.get(value) for value in (*graph.inputs, *graph.outputs))
+    kept = all(tie is not None and tie.is_identity for tie in ends)
+    return [] if kept else ["a rewrite changed what the file takes or returns"]
 
 
 def _compare(

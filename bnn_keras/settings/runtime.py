@@ -1,0 +1,7 @@
+"""The runtimes that a file can be made for."""
+
+from typing import Final
+
+LCE: Final = "lce"  # TFLite's own kernels, with the binary ones of the Larq Compute Engine
+LCE_XNNPACK: Final = "lce_xnnpack"  # the same with XNNPACK's kernels for what they support
+RUNTIMES = (LCE, LCE_XNNPACK)
