@@ -247,7 +247,7 @@ def network(
     small, usual = stem == shared.THUMBNAIL, VARIANTS[USUAL[stem]]
     cells, channels = cells or usual["cells"], channels or usual["channels"]
     before, last = stem_layers(layers.Rotate180(name="upside_down")(x), stem, channels)
-    reductions = (cells // 3, 2 * cells // 3)
+    reductions = genotype.reductions(cells)
     for number in range(cells):
         reduces = number in reductions
         cell = Cell(

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from bnn_keras.nn import layers, memory, mixed, normalization
 from bnn_keras.settings.search import Space
-from zoo import bnas, pytorch, shared
+from zoo import bnas, genotype, pytorch, shared
 from zoo.genotype import CONVOLUTIONS, FORMS, INPUTS, NODES, OPERATIONS, POOLS, ZEROISE
 
 K = tf.keras.layers
@@ -43,13 +43,8 @@ def slipped(cells: int) -> set[Kernel]:
     many of all convolutions, from the first on.
     """
     order = [Kernel(*parts) for parts in itertools.product(range(1, cells + 1), EDGES, AUTHORS_ORDER)]
-    reductions = len(_reductions(cells))
+    reductions = len(genotype.reductions(cells))
     return set(order[-(INPUTS * cells + reductions) :])
-
-
-def _reductions(cells: int) -> tuple[int, int]:
-    """The places of the reduction cells, counted from 0."""
-    return cells // 3, 2 * cells // 3
 
 
 def space(no_zeroise: bool = False) -> Space:
@@ -117,7 +112,7 @@ def network(
     x = layers.Rotate180(name="upside_down")(x)
     names = space(no_zeroise).operations
     weights = {form: mixed.Scores(len(EDGES), len(names), name=f"{form}_scores")(x) for form in FORMS}
-    reductions = _reductions(cells)
+    reductions = genotype.reductions(cells)
     before, last = bnas.stem_layers(x, shared.THUMBNAIL, channels)
     for number in range(cells):
         cell = Cell(

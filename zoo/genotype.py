@@ -8,7 +8,6 @@ takes: "conv3 1". A file holds both forms as JSON:
 """
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -72,6 +71,11 @@ def edges_by_node(genotype: Sequence[str]) -> list[list[Edge]]:
     return [[edge for edge in pair if edge.operation != ZEROISE] for pair in pairs]
 
 
+def reductions(cells: int) -> tuple[int, int]:
+    """The places of the reduction cells among so many cells, counted from 0."""
+    return cells // 3, 2 * cells // 3
+
+
 def zero_nodes(genotype: Sequence[str]) -> list[int]:
     """The nodes that only zeroise leads to."""
     return [node for node, pair in enumerate(edges_by_node(genotype), start=INPUTS) if not pair]
@@ -121,17 +125,6 @@ def read(path: str | os.PathLike) -> dict[str, tuple[str, ...]]:
     except UserError as error:
         raise UserError(f"{file} holds no genotype: {error}") from error
     return cells
-
-
-def to_json(cells: Mapping[str, Sequence[str]], **found: float) -> str:
-    """The text of a file that `read` takes.
-
-    Args:
-        cells: "normal" and "reduction", eight edges each.
-        found: "epoch" and "held_out_accuracy", if a search has found the cells.
-    """
-    values = {form: list(cells[form]) for form in FORMS} | found
-    return json.dumps(values, indent=2) + "\n"
 
 
 def check(settings: Mapping[str, Any]) -> None:

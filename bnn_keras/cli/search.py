@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
-from bnn_keras import status
 from bnn_keras.cli import flags, interruption
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, SWITCH, Flag
-from bnn_keras.cli.train import recipe_of
-from bnn_keras.settings.augmentation import EDGE, Augmentation
-from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
-from bnn_keras.settings.kinds import SEED, Number, Optional, Text
-from bnn_keras.settings.recipe import OWN_FIELDS
+from bnn_keras.cli.train import PACE, RECIPE_VALUES, recipe_of
+from bnn_keras.settings.augmentation import EDGE
+from bnn_keras.settings.kinds import SEED, Optional, Text
 from bnn_keras.settings.search import SearchSettings
 
 if TYPE_CHECKING:
@@ -44,16 +41,12 @@ FLAGS = flags.in_groups(
     Flag("strict", SWITCH, "refuse a folder with broken images instead of skipping them", False),
     "Training of the weights (the recipe's own values if not given)",
     Flag("recipe", Text("NAME, or FILE.toml"), "recipe of the weights", NETWORK),
-    Flag("scale_lr", SWITCH, "change learning rates in proportion to --batch_size", False),
-    *flags.of_fields(OWN_FIELDS, defaults=False),
-    "Augmentation (the recipe's own values if not given)",
-    *flags.of_fields(dataclasses.fields(Augmentation), defaults=False),
+    *RECIPE_VALUES,
     "Run",
     Flag("resume", PATH, "run folder to go on with; the other settings are the run's"),
     Flag("output_dir", PATH, "run folder; runs/bnas_search-DATASET if not given"),
     Flag("seed", SEED, "of weights, scores, order and augmentation", 0),
-    Flag("checkpoint_steps", COUNT, "steps between checkpoints", CHECKPOINT_STEPS),
-    Flag("log_seconds", Number(0), "between lines on progress; 0 for every step", status.LOG_SECONDS),
+    *PACE,
 )
 
 

@@ -35,6 +35,17 @@ if TYPE_CHECKING:
 RECIPE_KEYS = tuple(field.name for field in RECIPE_FIELDS)
 AUGMENTATION_KEYS = tuple(field.name for field in dataclasses.fields(Augmentation))
 DISTILLATION_KEYS = tuple(field.name for field in dataclasses.fields(DistillationSettings))
+# What a search has too.
+RECIPE_VALUES: tuple[str | Flag, ...] = (
+    Flag("scale_lr", SWITCH, "change learning rates in proportion to --batch_size", False),
+    *flags.of_fields(OWN_FIELDS, defaults=False),
+    "Augmentation (the recipe's own values if not given)",
+    *flags.of_fields(dataclasses.fields(Augmentation), defaults=False),
+)
+PACE = (
+    Flag("checkpoint_steps", COUNT, "steps between checkpoints", CHECKPOINT_STEPS),
+    Flag("log_seconds", Number(0), "between lines on progress; 0 for every step", status.LOG_SECONDS),
+)
 FLAGS = flags.in_groups(
     "Network",
     Flag("model", Text("--list_models names them"), "network", "meliusnet29"),
@@ -53,10 +64,7 @@ FLAGS = flags.in_groups(
     "Recipe (the recipe's own values if not given)",
     Flag("recipe", Text("NAME, --list_recipes names them, or FILE.toml"), "the network's own if not given"),
     Flag("list_recipes", SWITCH, "print the names of the recipes", False),
-    Flag("scale_lr", SWITCH, "change learning rates in proportion to --batch_size", False),
-    *flags.of_fields(OWN_FIELDS, defaults=False),
-    "Augmentation (the recipe's own values if not given)",
-    *flags.of_fields(dataclasses.fields(Augmentation), defaults=False),
+    *RECIPE_VALUES,
     "Distillation",
     *flags.of_fields(dataclasses.fields(DistillationSettings)),
     "Run",
@@ -64,8 +72,7 @@ FLAGS = flags.in_groups(
     Flag("output_dir", PATH, "run folder; runs/MODEL-DATASET if not given"),
     Flag("seed", SEED, "of weights, order and augmentation", 0),
     Flag("seeds", Optional(COUNT), "train so many times, from --seed up; prints mean and deviation"),
-    Flag("checkpoint_steps", COUNT, "steps between checkpoints", CHECKPOINT_STEPS),
-    Flag("log_seconds", Number(0), "between lines on progress; 0 for every step", status.LOG_SECONDS),
+    *PACE,
     Flag("strategy", Optional(Choice(("none", "mirrored", "multiworker"))), "of tf.distribute"),
     Flag("sync_batch_norm", SWITCH, "BatchNorm over the images of all replicas, not each one's own", False),
 )
