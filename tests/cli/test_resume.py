@@ -1,6 +1,7 @@
 """train --resume: everything comes from the run's configuration, and what contradicts it is refused."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -116,9 +117,9 @@ def test_a_run_has_its_cells_and_needs_no_genotype(resume, run, tmp_path, capsys
     cells = {form: list(edges) for form, edges in genotype.CIFAR10.items()}
     assert resume()[1] == (("bnas", (64, 64, 3), 10), {"normalization": "digits", **cells})
     file = tmp_path / "genotype.json"
-    file.write_text(genotype.to_json(genotype.CIFAR10))
+    file.write_text(json.dumps(genotype.CIFAR10))
     assert resume(f"--genotype={file}")[0] == 0
-    file.write_text(genotype.to_json(genotype.IMAGENET))
+    file.write_text(json.dumps(genotype.IMAGENET))
     assert resume(f"--genotype={file}")[0] == 2
     assert "with set=normal=['none 1', 'dil3 0'" in capsys.readouterr().err
 

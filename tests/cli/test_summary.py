@@ -72,7 +72,7 @@ def test_the_twin_and_the_dense_layers(ask):
 
 
 def test_a_network_with_the_cells_of_a_file(ask, tmp_path):
-    (tmp_path / "genotype.json").write_text(genotype.to_json(genotype.CIFAR10))
+    (tmp_path / "genotype.json").write_text(json.dumps(genotype.CIFAR10))
     words = ("--image_size=32", "--set=cells=3", "--set=channels=4", "--json")
     found = json.loads(ask("bnas", f"--genotype={tmp_path}", *words)[1])
     expected = accounting.profile(zoo.build("bnas", (32, 32, 3), cells=3, channels=4, **genotype.CIFAR10))

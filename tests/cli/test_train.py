@@ -114,7 +114,7 @@ def test_a_recipe_by_name_or_file_and_flags_over_it(asked, tmp_path):
 
 
 def test_the_cells_of_a_genotype_are_settings_of_the_run(asked, tmp_path):
-    (tmp_path / "cells.json").write_text(genotype.to_json(genotype.IMAGENET))
+    (tmp_path / "cells.json").write_text(json.dumps(genotype.IMAGENET))
     by_name, *_, options = asked("--model=bnas", f"--genotype={tmp_path}/cells.json", "--set=cells=5")
     expected = {"normalization": "digits", "cells": 5, **genotype.IMAGENET}
     assert by_name["build"][1] == options["settings"]["overrides"] == expected
