@@ -12,6 +12,7 @@ VERBS = (
     "train",
     "search",
     "convert",
+    "quantize",
     "evaluate",
     "predict",
     "summary",

@@ -32,6 +32,7 @@ STARTS = {
     "launch": [],
     "predict": ["tiny.keras", IMAGE],
     "preview": ["--dataset=folder:images", "--images=1", "--epochs=1", "--output=out.png"],
+    "quantize": ["run"],
     "report": ["flips", "run", "--output=out.png"],
     "search": [],
     "summary": ["tiny.keras"],
@@ -42,6 +43,7 @@ STARTS = {
 ENDS = {
     "data-service": ["--dispatcher=a..b:5050"],
     "launch": ["--workers=1", "--", "true"],
+    "quantize": ["--epochs=0", "--limit=2"],
     "search": ["--dataset=folder:missing"],
     "tables": ["--only=none"],
     "teachers": ["--student=none"],
