@@ -6,7 +6,11 @@ from bnn_keras.settings.kinds import Text
 
 LEAST, MOST, FLOAT = 2, 8, 32
 BETWEEN = "-"  # the layers of a part, in their order
-DEFAULT_CALIBRATION_IMAGES = 256
+CALIBRATION_IMAGES = 256  # that the ranges of activations come from, unless told otherwise
+LARGEST_LOSS = 0.5  # points of accuracy that a file may lose
+# Of squeeze-and-expand branches in a file. LCE's runtime has convolutions of 8 bits with weights of 4.
+BRANCH_BITS = ("4/8", "8/8")
+NOTE = "bnn_keras.quantize"  # name of the plan in a file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sklearn.datasets import load_sample_images
 
 from bnn_keras import accounting, data, deploy, files, runs
 from bnn_keras.accounting import cost
+from bnn_keras.deploy.bundle.integers import Int8
 from bnn_keras.deploy.conversion import orientation as orientations
 from bnn_keras.deploy.rewrite import Options
 from bnn_keras.errors import UserError
@@ -158,6 +159,7 @@ def write(
     output: str | None,
     unchecked: Sequence[str] = (),
     options: Options = deploy.DEFAULT,
+    quantization: Int8 | None = None,
 ) -> Path:
     """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
 
@@ -167,6 +169,7 @@ def write(
         output: the path of the .tflite file; None takes the source's.
         unchecked: the names of layers that are not compared, see `bnn_keras.convert`.
         options: the runtime, and which rewrites are skipped.
+        quantization: how 32-bit layers become integers; None keeps floats.
 
     Raises:
         UserError: the file was refused, or the disk is full. Nothing was written.
@@ -180,6 +183,9 @@ def write(
         source.model, compared.images, compared.labels, unchecked, shows_progress=True, options=options
     )
     print("\n".join(deploy.lines(report)))
+    quantized = None
+    if quantization is not None:
+        flatbuffer, quantized = quantization.apply(source, flatbuffer, report, compared, options.runtime)
     instructions = cost.estimate(Flatbuffer(flatbuffer)).total.instructions
     print(
         f"cost: about {instructions['tflite'] / 1e6:.1f} million ARM64 instructions an image with TFLite's "
@@ -189,6 +195,8 @@ def write(
     form = {"runtime": options.runtime, "skipped": list(options.skip)}
     found["rewrites"] = {**form, "applied": [dataclasses.asdict(item) for item in report.rewrites]}
     found["estimated_arm64_instructions"] = {key: round(instructions[key]) for key in ("tflite", "xnnpack")}
+    if quantized is not None:
+        found["quantization"] = quantized.to_dict()
     manifest = json.dumps(found, indent=2) + "\n"
     beside_path = path.with_suffix(".json")
     # Locked: of two conversions to one name, both files are of the last one.
