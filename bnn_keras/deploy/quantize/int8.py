@@ -95,7 +95,7 @@ def quantize(
     editor.apply(chosen.integer, chosen.weights_only)
     file.note(NOTE, str(plan).encode())
     content = file.pack()
-    found, problems = stages.compare(content, floats, images[:STAGE_IMAGES])
+    found, problems = stages.compare(content, floats, images[:STAGE_IMAGES], report.storage.kernels)
     if problems:
         raise UserError(f"{model.name} is refused, nothing was written: {'; '.join(problems[:SHOWN])}.")
     ours, theirs = (Interpreter(each, is_checked=True).predict(images) for each in (content, flatbuffer))

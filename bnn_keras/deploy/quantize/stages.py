@@ -22,6 +22,7 @@ reported.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Stage:
     """An operation with integers, compared with the same one in floats.
 
     Args:
-        name: of what it computes.
+        name: of the layer whose kernel it has, or of what it computes.
         kind: in TFLite.
         bits: of its weights; None without a kernel.
         is_integer: whether it computes with integers; otherwise its weights alone are rounded.
@@ -73,13 +74,16 @@ class Stage:
         )
 
 
-def compare(flatbuffer: bytes, floats: Flatbuffer, images: np.ndarray) -> tuple[list[Stage], list[str]]:
+def compare(
+    flatbuffer: bytes, floats: Flatbuffer, images: np.ndarray, layers: Mapping[int, str]
+) -> tuple[list[Stage], list[str]]:
     """Compare every operation of a file in integers with its float file.
 
     Args:
         flatbuffer: the bytes of the file in integers.
         floats: the float file, which was compared with the model.
         images: float32 [n, height, width, channels], real ones.
+        layers: whose kernels operations of the float file have, by number.
 
     Returns:
         The operations with integers, and what is wrong, in words.
@@ -94,7 +98,8 @@ def compare(flatbuffer: bytes, floats: Flatbuffer, images: np.ndarray) -> tuple[
     ]
     for ours, theirs in pairing.pairs:
         stage = values.changed(file.ops[ours], floats.ops[theirs], floats.graph.operators[theirs])
-        stages += [] if stage is None else [stage]
+        if stage is not None:
+            stages.append(dataclasses.replace(stage, name=layers.get(theirs, stage.name)))
     return stages, [stage.problem for stage in stages if stage.problem]
 
 
