@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import zoo
 from bnn_keras import deploy
+from bnn_keras.accounting import cost
 from bnn_keras.deploy.quantize import arithmetic, calibration, forms, int8, result, stages
 from bnn_keras.deploy.quantize.chains import Chains
 from bnn_keras.errors import UserError
@@ -114,6 +115,23 @@ def test_the_outputs_stay_close_with_8_bits(melius):
     ours, theirs = run(melius.content, melius.images), run(melius.floats, melius.images)
     # Signs near 0 fall otherwise; the network as a whole keeps what it computes.
     assert np.corrcoef(ours.reshape(-1), theirs.reshape(-1))[0, 1] > 0.9
+
+
+def test_every_operation_of_the_files_has_unit_costs(melius, bnext):
+    for case in (melius, bnext):
+        ours, theirs = (cost.estimate(Flatbuffer(each)) for each in (case.content, case.floats))
+        assert ours.uncounted == theirs.uncounted
+    forms_of = {operation.work.form for operation in ours.operations}
+    assert "CONV_2D of one pixel, 4 bits" in forms_of
+
+
+def test_a_file_with_weights_of_4_bits_is_checked_and_runs_as_a_stranger_s(bnext):
+    assert np.isfinite(run(bnext.content, bnext.images)).all()
+    file = Flatbuffer(bnext.content)
+    tensor = next(t for t in file.graph.tensors if TYPE_NAMES[t.type] == "INT4")
+    file.model.buffers[tensor.buffer].data = file.model.buffers[tensor.buffer].data[:-1]
+    with pytest.raises(UserError, match="whose buffer has another size"):
+        run(file.pack(), bnext.images)
 
 
 def damaged(case, change):
