@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.deploy.rewrite.operations import compute
+from bnn_keras.deploy.rewrite.computing import compute
 from bnn_keras.nn import layers, normalization
 from bnn_keras.nn.float64 import rebuild
 from bnn_keras.nn.graph import run_graph
