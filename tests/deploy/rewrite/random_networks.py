@@ -1,7 +1,7 @@
 """Random small networks of the zoo's blocks, and what a list of operations computes in float64.
 
-Most of the time goes into building layers. So blocks are built as a tree, each on the output of a random other
-one, and a network is what lies on the way from one place in the tree to another.
+Most of the time goes into building layers. So blocks are built as a tree, each on the output of a random
+other one, and a network is what lies on the way from one place in the tree to another.
 """
 
 import dataclasses
