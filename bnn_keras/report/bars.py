@@ -54,7 +54,7 @@ class Bars:
         rows = [
             f"{name}: "
             + ", ".join(
-                f"{series.values[number]:.1f} {series.label}"
+                f"{series.values[number]:.3g} {series.label}"
                 for series in self.series
                 if series.values[number] is not None
             )
@@ -75,7 +75,7 @@ class Bars:
                 color=theme.colors[series.color],
                 label=series.label,
             )
-            look: Any = {"fmt": "%.1f", "padding": 2, "fontsize": "x-small", "color": theme.text}
+            look: Any = {"fmt": "%.3g", "padding": 2, "fontsize": "x-small", "color": theme.text}
             axes.bar_label(bars, **look)
         axes.set_yticks(range(len(self.names)), self.names, fontsize="small")
         axes.set_ylim(len(self.names) - 0.4, -0.6)

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from bnn_keras.accounting.cost.words import millions
 from bnn_keras.errors import UserError
 from bnn_keras.json_file import read_json
 from bnn_keras.report import page
@@ -60,9 +61,9 @@ def _parts(path: Path) -> list[str]:
     before, after = (_total(kinds, column) for kinds in (found.kinds_without_rewrites, found.kinds))
     return [
         page.paragraph(
-            f"{path.name}, made for {COLUMNS[column]}: about {after / 1e6:.1f} million ARM64 instructions "
-            f"for an image, {before / 1e6:.1f} without rewrites. The binary convolutions take at least "
-            f"{found.binary_floor / 1e6:.1f}. This is an estimate of instructions, not of time."
+            f"{path.name}, made for {COLUMNS[column]}: about {millions(after)} million ARM64 instructions "
+            f"for an image, {millions(before)} without rewrites. The binary convolutions take at least "
+            f"{millions(found.binary_floor)}. This is an estimate of instructions, not of time."
         ),
         page.figures([_bars(found, column)]),
         page.folded(
@@ -87,18 +88,13 @@ def _bars(found: _Instructions, column: str) -> Bars:
     }
     large = sorted((kind for kind in costs if max(costs[kind]) >= least), key=lambda kind: -max(costs[kind]))
     small = [cost for kind, cost in costs.items() if kind not in large]
-    rows = {kind: costs[kind] for kind in large}
+    rows = {FLOOR: [0.0, found.binary_floor], **{kind: costs[kind] for kind in large}}
     if small:
         rows[OTHERS] = [sum(values) for values in zip(*small, strict=True)]
-    names = [*rows, FLOOR]
-    columns = ([cost[place] / 1e6 for cost in rows.values()] for place in (0, 1))
-    without, rewritten = columns
+    without, rewritten = ([cost[place] / 1e6 or None for cost in rows.values()] for place in (0, 1))
     return Bars(
         f"Operations with {COLUMNS[column]}",
-        names,
-        [
-            Series("without rewrites", [*without, None], 1),
-            Series("as converted", [*rewritten, found.binary_floor / 1e6], 0),
-        ],
+        list(rows),
+        [Series("without rewrites", without, 1), Series("as converted", rewritten, 0)],
         "million instructions",
     )

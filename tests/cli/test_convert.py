@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from bnn_keras import cli, deploy, files
 from bnn_keras.accounting.cost import estimate
+from bnn_keras.accounting.cost.words import millions
 from bnn_keras.deploy.rewrite import NAMES
 from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings.recipe import Recipe
@@ -124,17 +125,17 @@ def test_rewrites_are_applied_and_one_can_be_skipped(tmp_path, capsys):
     arguments = ("--runtime=lce_xnnpack", "--skip_rewrite=means", "--images=2")
     assert main(tmp_path / "model.keras", "--dataset=samples", *arguments) == 0
     shown = capsys.readouterr().out
-    assert "rewrite thresholds: applies in 1 places" in shown
+    assert "rewrite thresholds: applies in 1 place," in shown
     manifest = json.loads((tmp_path / "model.json").read_text())
     expected = estimate(Flatbuffer((tmp_path / "model.tflite").read_bytes())).total.instructions["xnnpack"]
     assert manifest["estimated_arm64_instructions"]["xnnpack"] == round(expected)
-    assert f"{expected / 1e6:.1f} with XNNPACK" in shown
+    assert f"{millions(expected)} with XNNPACK" in shown
     before, after = (
         sum(found["xnnpack"] for found in manifest["estimated_arm64_instructions"][kinds].values())
         for kinds in ("kinds_without_rewrites", "kinds")
     )
     assert abs(after - expected) < 10 and before > after
-    assert "; without rewrites " in shown and f" and {before / 1e6:.1f} (estimates" in shown
+    assert "; without rewrites " in shown and f" and {millions(before)} (estimates" in shown
     said = manifest["rewrites"]
     assert (said["runtime"], said["skipped"]) == ("lce_xnnpack", ["means"])
     assert {done["name"]: done["places"] for done in said["applied"]}["thresholds"] == 1

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from bnn_keras import deploy
 from bnn_keras.accounting.cost import Cost, estimate
+from bnn_keras.accounting.cost.words import millions
 from bnn_keras.deploy.conversion.hardening import harden
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
@@ -28,12 +29,12 @@ class Costs:
     def sentence(self) -> str:
         """Both sums in words."""
         (tflite, xnnpack), (plain, plain_xnnpack) = (
-            [cost.total.instructions[column] / 1e6 for column in COLUMNS]
+            [millions(cost.total.instructions[column]) for column in COLUMNS]
             for cost in (self.rewritten, self.plain)
         )
         return (
-            f"cost: about {tflite:.1f} million ARM64 instructions an image with TFLite's kernels, "
-            f"{xnnpack:.1f} with XNNPACK; without rewrites {plain:.1f} and {plain_xnnpack:.1f} "
+            f"cost: about {tflite} million ARM64 instructions an image with TFLite's kernels, "
+            f"{xnnpack} with XNNPACK; without rewrites {plain} and {plain_xnnpack} "
             f"(estimates of instructions, not of time: see bnn cost)"
         )
 

@@ -15,6 +15,7 @@ import msgspec
 from bnn_keras.deploy.rewrite import (
     average_pools,
     carried_shifts,
+    common_factors,
     free_thresholds,
     groups,
     image_shifts,
@@ -44,6 +45,7 @@ REWRITES: tuple[ModuleType, ...] = (
     recouplings,
     means,
     carried_shifts,
+    common_factors,
     sections,
     late_joins,
     free_thresholds,

@@ -29,4 +29,5 @@ class Applied:
             ", ".join(f"{n} {kind}" for kind, n in of.items()) for of in (self.removed, self.added)
         )
         changes = [f"{verb} {what}" for verb, what in (("removes", removed), ("adds", added)) if what]
-        return f"{self.name}: applies in {self.places} places, {', '.join(changes) or 'changes their form'}"
+        places = "1 place" if self.places == 1 else f"{self.places} places"
+        return f"{self.name}: applies in {places}, {', '.join(changes) or 'changes the form'}"

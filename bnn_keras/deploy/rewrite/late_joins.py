@@ -1,15 +1,14 @@
 """Feature maps are joined after a pooling, when they are a quarter as large.
 
-A pooling works on each channel by itself, so it works on the sections of a feature map as well, and so does a
-PReLU before it. They are moved before the joining if then nothing takes the whole feature map any more.
+A pooling works on each channel by itself, so it works on the sections of a feature map as well. It is moved
+before the joining if then nothing takes the whole feature map any more.
 """
 
 from bnn_keras.deploy.rewrite.operations import Network, Operation
 from bnn_keras.settings.runtime import LCE, LCE_XNNPACK
 
 NAME = "late_joins"
-NEEDS = "a joined feature map that only poolings take as numbers, perhaps after PReLU"
-Users = dict[Operation, list[Operation]]
+NEEDS = "a joined feature map that only poolings take as numbers"
 # TFLite's own poolings start anew for each pixel, which costs more in several sections than one joining does.
 POOLINGS = {LCE: ("average_pool",), LCE_XNNPACK: ("average_pool", "max_pool")}
 
@@ -18,27 +17,16 @@ def apply(network: Network, runtime: str) -> int:
     """Move poolings before the joining; the number of places."""
     count = 0
     for join in [one for one in network.operations() if one.kind == "concat"]:
-        users = network.users()
-        takers = users.get(join, [])
-        if takers and all(may_come_before(users, taker, runtime) for taker in takers):
-            for taker in dict.fromkeys(takers):
-                _work_on_parts(users, taker)
+        takers = network.users().get(join, [])
+        if takers and all(taker.kind in POOLINGS[runtime] for taker in takers):
+            for taker in takers:
+                _work_on_parts(taker)
             count += 1
     return count
 
 
-def may_come_before(users: Users, taker: Operation, runtime: str) -> bool:
-    """Whether an operation is a pooling that may work on sections, or a PReLU before such poolings only."""
-    if taker.kind in POOLINGS[runtime]:
-        return True
-    after = users[taker]
-    is_inside = taker.kind == "prelu" and taker not in after  # and not the network's output
-    return is_inside and all(may_come_before(users, one, runtime) for one in after)
-
-
-def _work_on_parts(users: Users, operation: Operation) -> None:
+def _work_on_parts(operation: Operation) -> None:
     """Let an operation work on the sections; it becomes the one that joins, so that its users keep it."""
-    is_pooling = operation.kind != "prelu"
     parts, end = [], 0
     for part in operation.inputs[0].inputs:
         own = slice(end, end + part.channels)
@@ -47,5 +35,3 @@ def _work_on_parts(users: Users, operation: Operation) -> None:
         parts.append(Operation(operation.kind, [part], shape, constants, operation.settings, operation.call))
         end += part.channels
     operation.kind, operation.inputs, operation.constants, operation.settings = "concat", parts, {}, {}
-    for pooling in () if is_pooling else dict.fromkeys(users[operation]):
-        _work_on_parts(users, pooling)

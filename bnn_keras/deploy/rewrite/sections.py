@@ -8,12 +8,13 @@ numbers is joined once, from all its sections.
 
 import numpy as np
 
-from bnn_keras.deploy.rewrite.late_joins import Users, may_come_before
+from bnn_keras.deploy.rewrite.late_joins import POOLINGS
 from bnn_keras.deploy.rewrite.operations import THRESHOLD, Network, Operation
 
 NAME = "sections"
 NEEDS = "signs of a feature map that is joined from parts of 32, 64, ... channels"
 WORD = 32  # channels that are packed into one word
+Users = dict[Operation, list[Operation]]
 
 
 def apply(network: Network, runtime: str) -> int:
@@ -22,7 +23,7 @@ def apply(network: Network, runtime: str) -> int:
     count = 0
     for threshold in [one for one in users if _is_threshold(users, one)]:
         joined = threshold.inputs[0]
-        if joined.kind != "concat" or not _need_not_be_joined(users, joined, runtime):
+        if joined.kind != "concat" or not _need_not_be_joined(users, joined, POOLINGS[runtime]):
             continue
         parts = _parts(joined)
         if any(part.channels % WORD for part in parts):
@@ -43,11 +44,10 @@ def _is_threshold(users: Users, operation: Operation) -> bool:
     return operation.kind in (THRESHOLD, "shift") and all(one.kind == "binary_conv" for one in takers)
 
 
-def _need_not_be_joined(users: Users, joined: Operation, runtime: str) -> bool:
+def _need_not_be_joined(users: Users, joined: Operation, poolings: tuple[str, ...]) -> bool:
     """Whether everything that takes a feature map could take its sections."""
     return all(
-        one.kind == "concat" or _is_threshold(users, one) or may_come_before(users, one, runtime)
-        for one in users[joined]
+        one.kind == "concat" or _is_threshold(users, one) or one.kind in poolings for one in users[joined]
     )
 
 

@@ -151,7 +151,8 @@ def _halves(x, rng, name):
     module, seen = bnext.Module(hard_below=2.0), pytorch.mean(x, f"{name}/input_mean")
     halves = [module.plain(x, 1, f"{name}_{half}", input_mean=seen) for half in (1, 2)]
     x = keras.Concatenate(name=name)(halves)
-    return module.plain(x, 3, f"{name}_pooled", 2) if rng.random() < 0.7 else x
+    pooled = (module.plain, module.elm, None)[rng.integers(3)]
+    return pooled(x, 3, f"{name}_pooled", 2) if pooled and min(x.shape[1:3]) > 1 else x
 
 
 def _several(x, rng, name):

@@ -198,6 +198,11 @@ def start_at_another_pixel(network):
     conv.constants = {"kernel": np.roll(conv.constants["kernel"], 3, axis=2)}
 
 
+def forget_to_add_one(network):
+    product = first(network, "multiply", lambda one: one.inputs[0].kind == "increment")
+    product.inputs = [product.inputs[0].inputs[0], product.inputs[1]]
+
+
 MISTAKES = {
     "thresholds": ("dense", do_not_turn),
     "scales": ("dense", scale_twice),
@@ -212,8 +217,12 @@ MISTAKES = {
     "late_joins": ("attention", swap_pooled_sections),
     "average_pools": ("attention", take_the_largest),
     "turns": ("dense", do_not_turn_channels),
+    "common_factors": ("attention", forget_to_add_one),
     "pixel_pairs": ("dense", start_at_another_pixel),
 }
+
+
+FOR_XNNPACK = ("common_factors", "pixel_pairs")
 
 
 @pytest.mark.parametrize("name", rewrite.NAMES)
@@ -229,7 +238,7 @@ def test_a_mistake_in_a_rewrite_is_refused(name, monkeypatch):
         return found, applied
 
     monkeypatch.setattr(rewrite, "rewritten", mistaken)
-    options = rewrite.Options(LCE_XNNPACK if name == "pixel_pairs" else LCE)
+    options = rewrite.Options(LCE_XNNPACK if name in FOR_XNNPACK else LCE)
     assert deploy.verify(model, deploy.to_flatbuffer(model, options=options), pixels).problems
 
 
