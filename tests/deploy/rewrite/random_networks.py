@@ -80,9 +80,11 @@ def _build(rng):
     turned = layers.Rotate180(name="turn")(x)
     starts = [FIRST[0](x, rng, "first0"), FIRST[1](turned, rng, "first1"), FIRST[2](x, rng, "first2")]
     places, parents, depths = [image, *starts], [None, 0, 0, 0], [0, 1, 1, 1]
+    # Each at least once, in random order.
+    chosen = [*rng.permutation(len(BLOCKS)), *rng.integers(len(BLOCKS), size=BLOCKS_OF_TREE)]
     for number in range(BLOCKS_OF_TREE):
         parent = int(rng.choice([i for i, depth in enumerate(depths) if 0 < depth < DEEPEST]))
-        block = _head if number >= BLOCKS_OF_TREE - HEADS else BLOCKS[rng.integers(len(BLOCKS))]
+        block = _head if number >= BLOCKS_OF_TREE - HEADS else BLOCKS[chosen[number]]
         places.append(block(places[parent], rng, f"block{number}"))
         parents.append(parent)
         depths.append(DEEPEST if block is _head else depths[parent] + 1)
@@ -151,8 +153,7 @@ def _halves(x, rng, name):
     module, seen = bnext.Module(hard_below=2.0), pytorch.mean(x, f"{name}/input_mean")
     halves = [module.plain(x, 1, f"{name}_{half}", input_mean=seen) for half in (1, 2)]
     x = keras.Concatenate(name=name)(halves)
-    pooled = (module.plain, module.elm, None)[rng.integers(3)]
-    return pooled(x, 3, f"{name}_pooled", 2) if pooled and min(x.shape[1:3]) > 1 else x
+    return module.plain(x, 3, f"{name}_pooled", 2) if rng.random() < 0.7 else x
 
 
 def _several(x, rng, name):
