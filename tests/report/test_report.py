@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import html.parser
+import json
 import re
 import shutil
 import struct
@@ -24,6 +25,7 @@ from bnn_keras.settings.recipe import Recipe
 from bnn_keras.settings.search import SearchSettings
 from bnn_keras.training import flips
 from tests.report import browser
+from tests.report.test_device import MANIFEST
 
 SECTIONS = [
     "Curves",
@@ -125,6 +127,14 @@ def test_the_cells_that_a_search_has_found_are_drawn(unwritten, written, tmp_pat
     assert base64.b64encode(b"a drawing").decode() in text
     assert "<tr><td>gamma</td><td>3.5</td></tr>" in text
     assert "<h2>Cells</h2>" not in written.report.read_text()
+
+
+def test_a_converted_run_shows_what_its_file_costs(unwritten, tmp_path):
+    folder = copy(unwritten, tmp_path / "run")
+    (folder.path / "tiny.tflite").write_bytes(b"")
+    (folder.path / "tiny.json").write_text(json.dumps(MANIFEST))
+    assert main("page", folder.path) == 0
+    assert "<h2>On a device</h2>" in folder.report.read_text()
 
 
 class Elements(html.parser.HTMLParser):
