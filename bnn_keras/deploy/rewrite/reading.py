@@ -34,7 +34,7 @@ def read(graph: Graph) -> Network:
 
 def _name(built: Operation, taken: list[Operation], call: Call) -> None:
     """Note the layer of the operations that it became."""
-    left = [built]
+    left = [] if built in taken else [built]  # a layer that does nothing
     while left:
         operation = left.pop()
         operation.call = call
