@@ -46,10 +46,7 @@ def _normalize(call: Call, taken: list[Operation], shape: Any) -> Built:
 
 
 def _bias(call: Call, taken: list[Operation], shape: Any) -> Built:
-    shift = _float64(call.layer.bias.numpy()).reshape(-1)
-    if not shift.any():  # at the start of training: the file has no addition either
-        return taken[0]
-    return Operation("shift", taken, shape, {"shift": shift})
+    return Operation("shift", taken, shape, {"shift": _float64(call.layer.bias.numpy()).reshape(-1)})
 
 
 def _conv(call: Call, taken: list[Operation], shape: Any) -> Built:
