@@ -6,8 +6,8 @@ bnn convert model.keras --output=m.tflite  a file
 bnn convert --model=meliusnet22 --weights=meliusnet22_weights.h5 \\
     --set=stem_pool=2 --set=normalization=larq_zoo
 
-With --optimize the network is first rewritten into a form that takes fewer instructions and computes exactly
-the same; the command prints what each rewrite did (docs/cost.md).
+The network is first rewritten into a form that takes fewer instructions and computes exactly the same; the
+command prints what each rewrite did (docs/cost.md). --no_optimize leaves it as it is.
 
 With --quantize=int8 the 32-bit convolutions and dense layers become integers (docs/quantization.md).
 
@@ -33,7 +33,7 @@ from bnn_keras.settings.runtime import LCE, RUNTIMES
 
 if TYPE_CHECKING:
     from bnn_keras.deploy.bundle.integers import Int8
-    from bnn_keras.deploy.bundle.job import Source
+    from bnn_keras.deploy.bundle.source import Source
     from bnn_keras.deploy.rewrite import Options
 
 RUNS = Path("runs")
@@ -63,7 +63,6 @@ FLAGS = [
         "a rewrite to leave out; several are possible",
         repeated=True,
     ),
-    Flag("optimize", SWITCH, "rewrite the network into a form of fewer instructions first", False),
     Flag("quantize", Choice((INT8,)), "32-bit convolutions and dense layers in integers of 8 bits"),
     Flag("calibration_images", COUNT, "of the training data, for --quantize", CALIBRATION_IMAGES),
     Flag("largest_loss", Number(0, 100), "points of accuracy that --quantize may lose", LARGEST_LOSS),
@@ -72,18 +71,19 @@ FLAGS = [
         Choice(BRANCH_BITS),
         "weights/activations of squeeze-and-expand branches, for --quantize; 4/8 if not given",
     ),
+    Flag("no_optimize", SWITCH, "leave out all rewrites", False),
     Flag("orientation", Choice(ORIENTATIONS), "of the images that the file takes", UPRIGHT),
 ]
 
 
 def run(values: FlagValues, positional: list[str]) -> None:
     """Convert, check, and write the file and its manifest."""
-    from bnn_keras.deploy.bundle import job
+    from bnn_keras.deploy.bundle import images, job
 
     flags.no_more(positional, most=1)
     options = _options(values)
     source = _source(values, positional)
-    compared = job.images(source, values.dataset, values.data_dir, values.images)
+    compared = images.open(source, values.dataset, values.data_dir, values.images)
     if values.orientation == UPSIDE_DOWN:
         source, compared = source.turned(), compared.turned()
     job.write(source, compared, values.output, values.unchecked, options, _int8(values, source))
@@ -91,7 +91,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
 
 def _int8(values: FlagValues, source: "Source") -> "Int8 | None":
     """What the flags of --quantize ask for."""
-    from bnn_keras.deploy.bundle import integers, job
+    from bnn_keras.deploy.bundle import images, integers
     from bnn_keras.deploy.quantize import int8
 
     if values.quantize is None:
@@ -99,25 +99,25 @@ def _int8(values: FlagValues, source: "Source") -> "Int8 | None":
             raise UserError(f"--{name} belongs to --quantize={INT8}: give both. Received: no --quantize.")
         return None
     int8.check_branch_bits(source.model, values.branch_bits)
-    dataset = None if values.dataset == job.SAMPLES else values.dataset
-    images = integers.calibration_images(source, dataset, values.data_dir, values.calibration_images)
-    return integers.Int8(images, values.branch_bits, values.largest_loss)
+    dataset = None if values.dataset == images.SAMPLES else values.dataset
+    found = integers.calibration_images(source, dataset, values.data_dir, values.calibration_images)
+    return integers.Int8(found, values.branch_bits, values.largest_loss)
 
 
 def _options(values: FlagValues) -> "Options":
     from bnn_keras.deploy import rewrite
 
-    if values.optimize:
-        return rewrite.Options(values.runtime, tuple(values.skip_rewrite))
-    if values.skip_rewrite:
+    if values.no_optimize and values.skip_rewrite:
         raise UserError(
-            "--skip_rewrite leaves out rewrites of --optimize: give both. Received: no --optimize."
+            "--no_optimize leaves out all rewrites, --skip_rewrite one: give one of them. Received: both."
         )
-    return rewrite.Options(values.runtime, rewrite.NAMES)
+    return rewrite.Options(
+        values.runtime, rewrite.NAMES if values.no_optimize else tuple(values.skip_rewrite)
+    )
 
 
 def _source(values: FlagValues, positional: list[str]) -> "Source":
-    from bnn_keras.deploy.bundle import job
+    from bnn_keras.deploy.bundle.source import source_of
     from bnn_keras.runs import trained
 
     if values.model is None and values.weights is None:
@@ -129,7 +129,7 @@ def _source(values: FlagValues, positional: list[str]) -> "Source":
                 f"{run} is a search: its network is not for devices; train the cells that it has found "
                 f"(bnn train --model=bnas --genotype={run}), and convert that run."
             )
-        return job.source_of(network)
+        return source_of(network)
     if positional or values.model is None or values.weights is None:
         raise UserError("Give one of a network's files alone, or --model and --weights together.")
     return _source_of_zoo(values)
@@ -140,7 +140,7 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     import zoo
     from bnn_keras import weights
     from bnn_keras.cli import checkpoint
-    from bnn_keras.deploy.bundle import job
+    from bnn_keras.deploy.bundle.source import Source
     from bnn_keras.runs import trained
     from zoo import registry
 
@@ -154,5 +154,7 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     network = trained.load(values.weights, values.checkpoint, model, note)
     if note:
         print(f"{network.path}: {note}")
-    config = {"model": values.model, "recipe": dataclasses.asdict(zoo.recipe(values.model))}
-    return job.Source(model, network.path, config, [], Path(f"{values.model}.tflite"))
+    # Beside the checkpoint may lie another network's run.
+    trained_on = trained.TrainingData(recipe=dataclasses.asdict(zoo.recipe(values.model)))
+    network = dataclasses.replace(network, class_names=None, config=None, trained_on=trained_on)
+    return Source(network, values.model, Path(f"{values.model}.tflite"))

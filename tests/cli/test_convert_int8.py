@@ -8,9 +8,11 @@ import pytest
 import tensorflow as tf
 
 from bnn_keras import cli, training
-from bnn_keras.deploy.bundle import integers, job
+from bnn_keras.deploy.bundle import images, integers
+from bnn_keras.deploy.bundle.source import source_of
 from bnn_keras.nn import layers
 from bnn_keras.runs import trained
+from bnn_keras.settings.orientation import UPSIDE_DOWN
 from bnn_keras.tflite.flatbuffer import TYPE_NAMES, Flatbuffer
 from tests import small_run
 
@@ -58,8 +60,8 @@ def test_the_file_and_its_manifest(run, ask, tmp_path):
     file = Flatbuffer(output.read_bytes())
     kinds = {TYPE_NAMES[tensor.type] for tensor in file.graph.tensors}
     assert "INT8" in kinds
-    images = np.zeros((1, 32, 32, 3), np.float32)
-    assert trained.load(output).logits(images).shape == (1, 10)
+    black = np.zeros((1, 32, 32, 3), np.float32)
+    assert trained.load(output).logits(black).shape == (1, 10)
 
 
 def test_a_file_that_loses_more_is_not_written(run, ask, tmp_path, monkeypatch):
@@ -77,17 +79,17 @@ def test_a_file_that_loses_more_is_not_written(run, ask, tmp_path, monkeypatch):
 
 
 def test_calibration_images_are_training_images_of_the_run(run):
-    source = job.source_of(trained.load(run))
+    source = source_of(trained.load(run))
     few = integers.calibration_images(source, None, None, 3)
     assert few.shape == (3, 32, 32, 3) and few.dtype == np.float32
     np.testing.assert_array_equal(few, integers.calibration_images(source, None, None, 6)[:3])
-    held_out = job.images(source, None, None, 500).images
+    held_out = images.open(source, None, None, 500).images
     assert not any((held_out == image).all((1, 2, 3)).any() for image in few)
 
 
 def test_images_turned_for_a_file_that_takes_them_upside_down(run):
-    source = job.source_of(trained.load(run))
-    turned = dataclasses.replace(source, orientation=job.UPSIDE_DOWN)
+    source = source_of(trained.load(run))
+    turned = dataclasses.replace(source, orientation=UPSIDE_DOWN)
     np.testing.assert_array_equal(
         integers.calibration_images(turned, None, None, 2)[:, ::-1, ::-1],
         integers.calibration_images(source, None, None, 2),

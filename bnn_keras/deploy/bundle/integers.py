@@ -1,20 +1,17 @@
 """The step of a conversion that turns 32-bit layers into integers, and the images that it needs."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnn_keras import data
+from bnn_keras.deploy.bundle.images import Compared
+from bnn_keras.deploy.bundle.source import Source
 from bnn_keras.deploy.quantize import calibration, int8, result
 from bnn_keras.deploy.verification.report import Report
 from bnn_keras.errors import UserError
-from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.orientation import UPRIGHT
 from bnn_keras.settings.quantization import LARGEST_LOSS
-
-if TYPE_CHECKING:
-    from bnn_keras.deploy.bundle.job import Compared, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Int8:
     largest_loss: float = LARGEST_LOSS
 
     def apply(
-        self, source: "Source", flatbuffer: bytes, report: Report, compared: "Compared", runtime: str
+        self, source: Source, flatbuffer: bytes, report: Report, compared: Compared, runtime: str
     ) -> tuple[bytes, result.Quantized]:
         """Turn a float file into integers, and print what that changes.
 
@@ -60,9 +57,7 @@ class Int8:
         return content, found
 
 
-def calibration_images(
-    source: "Source", dataset: str | None, data_dir: str | None, number: int
-) -> np.ndarray:
+def calibration_images(source: Source, dataset: str | None, data_dir: str | None, number: int) -> np.ndarray:
     """Training images of the run, or of the data set that is given if the model is of no run.
 
     Args:
@@ -76,17 +71,16 @@ def calibration_images(
     Raises:
         UserError: there are none, or the data set is absent.
     """
-    config, edge = source.config, source.model.input_shape[1]
-    name = config.get("dataset") or dataset
+    network, known = source.network, source.network.trained_on
+    name = known.dataset or dataset
     if name is None:
         raise UserError(
-            f"--quantize needs calibration images, and {source.path} is in no run folder: give "
-            f"--dataset, a set with training images. Received: none."
+            f"--quantize needs calibration images, and {network.path} is in no run folder: give --dataset, a "
+            f"set with training images. Received: none."
         )
-    evaluated = Augmentation.for_evaluation(config.get("recipe", {}))
-    examples = config.get("train_examples")
-    found = data.open(name, data_dir or config.get("data_dir"), edge, examples, augmentation=evaluated)
-    if "kind" in config:
-        found = dataclasses.replace(found, preprocessing=source.preprocessing)
+    examples = None if network.config is None else network.config.train_examples
+    edge = source.model.input_shape[1]
+    opened = data.open(name, data_dir or known.data_dir, edge, examples, augmentation=network.evaluated)
+    found = network.prepared(opened)
     images = calibration.training_images(found, number)
     return images if source.orientation == UPRIGHT else images[:, ::-1, ::-1]

@@ -20,7 +20,8 @@ from bnn_keras.deploy import rewrite
 from bnn_keras.deploy.conversion import borders, forms, frozen
 from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps, tied_taps
 from bnn_keras.deploy.exemptions import exempt
-from bnn_keras.deploy.rewrite.operations import Network, compute
+from bnn_keras.deploy.rewrite.computing import compute
+from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph
 from bnn_keras.nn.inference import infer
@@ -31,7 +32,7 @@ INPUT = "image"
 
 
 def to_flatbuffer(
-    model: tf.keras.Model, unchecked: Sequence[str] = (), options: rewrite.Options = rewrite.DEFAULT
+    model: tf.keras.Model, unchecked: Sequence[str] = (), options: rewrite.Options = rewrite.OPTIMIZED
 ) -> bytes:
     """Convert a model, without checking anything.
 

@@ -15,17 +15,21 @@ import msgspec
 from bnn_keras.deploy.rewrite import (
     average_pools,
     carried_shifts,
+    common_factors,
     free_thresholds,
     groups,
     image_shifts,
     late_joins,
     means,
+    pixel_pairs,
     pooled_shifts,
     recouplings,
     scales,
     sections,
     thresholds,
+    turns,
 )
+from bnn_keras.deploy.rewrite.applied import Applied
 from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.deploy.rewrite.reading import read
 from bnn_keras.errors import UserError, one_of
@@ -41,12 +45,15 @@ REWRITES: tuple[ModuleType, ...] = (
     recouplings,
     means,
     carried_shifts,
+    common_factors,
     sections,
     late_joins,
     free_thresholds,
     groups,
     average_pools,
+    turns,
     image_shifts,
+    pixel_pairs,
 )
 NAMES = tuple(rewrite.NAME for rewrite in REWRITES)
 
@@ -93,41 +100,11 @@ class Options:
         return cls(held.runtime, held.skip)
 
 
-# All rewrites, and none.
+# All rewrites, which is the default, and none.
 OPTIMIZED, IDENTITY = Options(), Options(skip=NAMES)
-DEFAULT = IDENTITY
 
 
-@dataclasses.dataclass(frozen=True)
-class Applied:
-    """What a rewrite did.
-
-    Args:
-        name: of the rewrite.
-        places: where it applies.
-        removed, added: numbers of operations by kind.
-        needs: what it applies to, in words.
-    """
-
-    name: str
-    places: int
-    removed: dict[str, int]
-    added: dict[str, int]
-    needs: str
-
-    @property
-    def sentence(self) -> str:
-        """What it did, in words."""
-        if not self.places:
-            return f"{self.name}: applies nowhere, as it needs {self.needs}"
-        removed, added = (
-            ", ".join(f"{n} {kind}" for kind, n in of.items()) for of in (self.removed, self.added)
-        )
-        changes = [f"{verb} {what}" for verb, what in (("removes", removed), ("adds", added)) if what]
-        return f"{self.name}: applies in {self.places} places, {', '.join(changes) or 'changes their form'}"
-
-
-def rewritten(graph: Graph, options: Options = DEFAULT) -> tuple[Network, list[Applied]]:
+def rewritten(graph: Graph, options: Options = OPTIMIZED) -> tuple[Network, list[Applied]]:
     """The operations of a model in the form that the options ask for, and what each rewrite did.
 
     Args:

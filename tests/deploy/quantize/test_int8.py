@@ -35,7 +35,7 @@ class Case:
     found: result.Quantized
 
 
-def converted(model, size, branch_bits=None, options=deploy.DEFAULT, labels=None):
+def converted(model, size, branch_bits=None, options=deploy.IDENTITY, labels=None):
     images = networks.images(4, size)
     floats, report = deploy.convert(model, images, options=options)
     content, found = int8.quantize(
