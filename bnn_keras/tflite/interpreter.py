@@ -1,5 +1,7 @@
 """Running a .tflite file, after a check and in another process.
 
+Files with LCE's operations run in its interpreter, others in LiteRT's (the package ai-edge-litert).
+
 TFLite's kernels trust their inputs: a crafted file can end the process that runs it. A file is checked
 (`bnn_keras.tflite.checking`), and as no check can foresee what every kernel does, the interpreter has a
 process of its own (`bnn_keras.tflite.interpreter_process`), which imports no TensorFlow, has no other
@@ -22,22 +24,32 @@ from larq_compute_engine.tflite.python import interpreter_wrapper_lite
 from bnn_keras.errors import UserError
 from bnn_keras.tflite import interpreter_process
 from bnn_keras.tflite.checking import check_tflite
-from bnn_keras.tflite.interpreter_process import SECONDS
+from bnn_keras.tflite.flatbuffer import Flatbuffer
+from bnn_keras.tflite.interpreter_process import LCE, LITERT, LITERT_PLAIN, SECONDS
+from bnn_keras.tflite.operations import CUSTOM_OPERATIONS
 
 LONGEST_REASON = 200  # characters
 TFLITE_ERROR = "ERROR: "
 
 
+def kernels_of(file: Flatbuffer) -> tuple[str, ...]:
+    """The kernels that a file is made for: those that it runs with by default first."""
+    has_custom = any(op.name in CUSTOM_OPERATIONS for op in file.ops)
+    return (LCE,) if has_custom else (LITERT, LITERT_PLAIN)
+
+
 class Interpreter:
-    """LCE's interpreter of one file, with the flags that are fast.
+    """The interpreter of one file: LCE's with the flags that are fast, or LiteRT's.
 
     Args:
         content: the file's bytes.
         name: of the file, for the messages.
         threads: of the interpreter.
         is_checked: this process has made the content from a file that it has checked.
+        kernels: one of `bnn_keras.tflite.interpreter_process.KERNELS`; None takes the first of `kernels_of`.
 
     Attributes:
+        kernels: that run it.
         inputs, outputs: for each array that the file takes or gives, its shape with a batch of 1 and the
             name of its type.
 
@@ -46,14 +58,20 @@ class Interpreter:
     """
 
     def __init__(
-        self, content: bytes, name: str | os.PathLike = "The file", threads: int = 2, is_checked: bool = False
+        self,
+        content: bytes,
+        name: str | os.PathLike = "The file",
+        threads: int = 2,
+        is_checked: bool = False,
+        kernels: str | None = None,
     ) -> None:
-        if not is_checked:
-            check_tflite(content, name)
-        self.name = name
+        if kernels is None or not is_checked:
+            file = check_tflite(content, name)
+            kernels = kernels or kernels_of(file)[0]
+        self.name, self.kernels = name, kernels
         self._connection, theirs = multiprocessing.Pipe()
         with theirs:
-            self._process = _start(theirs.fileno(), threads)
+            self._process = _start(self.kernels, theirs.fileno(), threads)
         weakref.finalize(self, _end, self._connection, self._process)
         self._send(content)
         described = json.loads(self._receive())
@@ -129,10 +147,10 @@ def _shapes(arrays: Any) -> list[tuple[int, ...]]:
     return [array.shape if isinstance(array, np.ndarray) else array[0] for array in arrays]
 
 
-def _start(connection: int, threads: int) -> subprocess.Popen:
+def _start(kernels: str, connection: int, threads: int) -> subprocess.Popen:
     library = interpreter_wrapper_lite.__file__
     return subprocess.Popen(
-        [sys.executable, interpreter_process.__file__, library, str(connection), str(threads)],
+        [sys.executable, interpreter_process.__file__, kernels, library, str(connection), str(threads)],
         # The process finds NumPy where this one does.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
         pass_fds=[connection],

@@ -13,12 +13,15 @@ from sklearn.datasets import load_sample_images
 from bnn_keras import accounting, data, deploy, files, runs
 from bnn_keras.accounting import cost
 from bnn_keras.deploy.conversion import orientation as orientations
+from bnn_keras.deploy.conversion.hardening import harden
+from bnn_keras.deploy.portable.size import Size
 from bnn_keras.deploy.rewrite import Options
 from bnn_keras.errors import UserError
 from bnn_keras.runs.trained import TrainedNetwork
 from bnn_keras.settings.augmentation import Augmentation
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.preprocessing import Preprocessing
+from bnn_keras.settings.runtime import BUILTIN, LCE
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 SAMPLES = "samples"  # scikit-learn's two photographs, cut into pieces: for models without a data set
@@ -180,15 +183,25 @@ def write(
         source.model, compared.images, compared.labels, unchecked, shows_progress=True, options=options
     )
     print("\n".join(deploy.lines(report)))
-    instructions = cost.estimate(Flatbuffer(flatbuffer)).total.instructions
-    print(
-        f"cost: about {instructions['tflite'] / 1e6:.1f} million ARM64 instructions an image with TFLite's "
-        f"kernels, {instructions['xnnpack'] / 1e6:.1f} with XNNPACK (an estimate, not of time: see bnn cost)"
-    )
+    instructions, size = cost.estimate(Flatbuffer(flatbuffer)).total.instructions, None
+    if options.runtime == BUILTIN:
+        size = Size(len(flatbuffer), _size_for_lce(source, options))
+        print(size.sentence)
+    else:
+        print(
+            f"cost: about {instructions['tflite'] / 1e6:.1f} million ARM64 instructions an image with "
+            f"TFLite's kernels, {instructions['xnnpack'] / 1e6:.1f} with XNNPACK (an estimate, not of time: "
+            f"see bnn cost)"
+        )
     found = _manifest(source, path, flatbuffer, report, compared.dataset)
     form = {"runtime": options.runtime, "skipped": list(options.skip)}
     found["rewrites"] = {**form, "applied": [dataclasses.asdict(item) for item in report.rewrites]}
-    found["estimated_arm64_instructions"] = {key: round(instructions[key]) for key in ("tflite", "xnnpack")}
+    if size is None:
+        columns = ("tflite", "xnnpack")
+        found["estimated_arm64_instructions"] = {key: round(instructions[key]) for key in columns}
+    else:
+        found["portable"] = {"custom_operations": 0, "bytes_of_the_file_for_lce": size.lce}
+        found["verified"]["sums_of_signs"] = report.sums and dataclasses.asdict(report.sums)
     manifest = json.dumps(found, indent=2) + "\n"
     beside_path = path.with_suffix(".json")
     # Locked: of two conversions to one name, both files are of the last one.
@@ -197,6 +210,14 @@ def write(
         beside.write_text(manifest, encoding="utf-8")
     print(f"wrote {path} ({len(flatbuffer) / 2**20:.2f} MiB) and {beside_path}")
     return path
+
+
+def _size_for_lce(source: Source, options: Options) -> int | None:
+    """The bytes of the same network's file for LCE; None if LCE cannot convert it."""
+    try:
+        return len(deploy.to_flatbuffer(harden(source.model), options=Options(LCE, options.skip)))
+    except UserError:
+        return None
 
 
 def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Report, dataset: str) -> dict:
@@ -224,7 +245,7 @@ def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Repo
             "name": "output",
             "shape": [1, *model.output_shape[1:]],
             "type": "float32",
-            "values": _values(model),
+            "values": values_of(model),
         },
         "class_names": source.class_names,
         "counts": {
@@ -253,7 +274,8 @@ def _manifest(source: Source, path: Path, flatbuffer: bytes, report: deploy.Repo
     }
 
 
-def _values(model: tf.keras.Model) -> str:
+def values_of(model: tf.keras.Model) -> str:
+    """What the numbers are that a model returns, such as "logits" or "softmax"."""
     last = model.layers[-1]
     name = tf.keras.activations.serialize(last.activation) if hasattr(last, "activation") else "linear"
     if len(model.output_shape) != 2:

@@ -1,4 +1,4 @@
-"""From a Keras model to a TFLite flatbuffer of the Larq Compute Engine.
+"""From a Keras model to a TFLite flatbuffer, of the Larq Compute Engine or without custom operations.
 
 The model is traced once as one function, and converted with its weights as constants.
 `lce.convert_keras_model` starts from Keras's own SavedModel, for which Keras traces every layer several
@@ -20,11 +20,13 @@ from bnn_keras.deploy import rewrite
 from bnn_keras.deploy.conversion import borders, forms, frozen
 from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps, tied_taps
 from bnn_keras.deploy.exemptions import exempt
+from bnn_keras.deploy.portable import converter, kernels
 from bnn_keras.deploy.rewrite.operations import Network, compute
 from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph
 from bnn_keras.nn.inference import infer
 from bnn_keras.nn.registration import traits_of
+from bnn_keras.settings.runtime import BUILTIN
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 INPUT = "image"
@@ -45,7 +47,7 @@ def to_flatbuffer(
         that `bnn_keras.deploy.conversion.taps.find_taps` gives them.
 
     Raises:
-        UserError: the model is not of that form, or LCE cannot convert it.
+        UserError: the model is not of that form, or the converter cannot convert it.
     """
     graph = read_graph(model)
     _check_form(model, graph)
@@ -53,13 +55,16 @@ def to_flatbuffer(
     taps = tied_taps(network, find_taps(graph, exempt(graph, unchecked)))
     # Not the names themselves: the names of a signature may not contain slashes.
     keys = {f"tap_{i}": value for i, value in enumerate(taps)}
-    file = Flatbuffer(_convert(model, network, keys))
+    file = Flatbuffer(_convert(model, network, keys, options.runtime))
     names = {int(file.graph.inputs[0]): [INPUT]}
     indices = file.signature_outputs()
     for key, value in keys.items():
         names.setdefault(indices[key], []).append(taps[value])
     file.name_tensors(names)
     file.store_filled_kernels()
+    if options.runtime == BUILTIN:
+        kernels.store_as_int8(file, network.operations())
+        file.drop_unused_constants()
     if rewrite.sections.NAME not in options.skip:
         file.quantize_before_joining()
     file.keep_output("tap_0", OUTPUT)
@@ -89,7 +94,7 @@ def _check_form(model: tf.keras.Model, graph: Graph) -> None:
             )
 
 
-def _convert(model: tf.keras.Model, network: Network, outputs: dict[str, Value]) -> bytes:
+def _convert(model: tf.keras.Model, network: Network, outputs: dict[str, Value], runtime: str) -> bytes:
     def function(image: tf.Tensor) -> dict[str, tf.Tensor]:
         computed = compute(network, image, _lower)
         # An identity, as an output of the function may not be its input.
@@ -98,6 +103,9 @@ def _convert(model: tf.keras.Model, network: Network, outputs: dict[str, Value])
     image = tf.TensorSpec((1, *network.image.shape[1:]), tf.float32, name=INPUT)
     with tempfile.TemporaryDirectory() as folder:
         frozen.save(function, image, Path(folder), model.name)
+        if runtime == BUILTIN:
+            layers = [one.call.path for one in network.operations() if one.call is not None]
+            return converter.convert_saved_model(folder, model.name, layers)
         try:
             return lce.convert_saved_model(folder)
         except (RuntimeError, ValueError) as error:

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import msgspec
 
+from bnn_keras.deploy.portable import steps
 from bnn_keras.deploy.rewrite import (
     average_pools,
     carried_shifts,
@@ -30,7 +31,7 @@ from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.deploy.rewrite.reading import read
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.nn.graph import Graph
-from bnn_keras.settings.runtime import LCE, RUNTIMES
+from bnn_keras.settings.runtime import BUILTIN, LCE, RUNTIMES
 
 NOTE = "bnn_keras.rewrite"  # name of the options in a file
 # In the order in which they are applied.
@@ -144,6 +145,8 @@ def rewritten(graph: Graph, options: Options = DEFAULT) -> tuple[Network, list[A
             done.append(
                 Applied(rewrite.NAME, places, dict(before - after), dict(after - before), rewrite.NEEDS)
             )
+    if options.runtime == BUILTIN:
+        steps.apply(network)
     return network, done
 
 
