@@ -11,6 +11,7 @@ from bnn_keras.deploy.conversion.lowering import to_flatbuffer
 from bnn_keras.deploy.rewrite import DEFAULT, IDENTITY, OPTIMIZED, Options
 from bnn_keras.deploy.verification.report import Report, lines, require
 from bnn_keras.deploy.verification.verify import verify
+from bnn_keras.settings.input_type import FLOAT32
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.tflite.interpreter import run
 
@@ -38,6 +39,7 @@ def convert(
     unchecked: Sequence[str] = (),
     shows_progress: bool = False,
     options: Options = DEFAULT,
+    input_type: str = FLOAT32,
 ) -> tuple[bytes, Report]:
     """Convert a model and check the file against it.
 
@@ -50,6 +52,7 @@ def convert(
             everything else is. A binary layer is always checked.
         shows_progress: print how many stages are compared.
         options: the runtime, and which rewrites are skipped (`bnn_keras.deploy.rewrite`).
+        input_type: of the image that the file takes, "float32" or "uint8", in [0, 255] in both.
 
     Returns:
         The bytes of the .tflite file, and the `Report` of what was compared.
@@ -67,7 +70,7 @@ def convert(
         (8, 20)
     """
     hard = hardening.harden(model)
-    flatbuffer = to_flatbuffer(hard, unchecked, options)
+    flatbuffer = to_flatbuffer(hard, unchecked, options, input_type)
     report = verify(hard, flatbuffer, images, unchecked, shows_progress)
     require(report, model.name)
     return flatbuffer, dataclasses.replace(report, hardening=hardening.measure(model, hard, images, labels))

@@ -52,6 +52,8 @@ class Interpreter:
         kernels: that run it.
         inputs, outputs: for each array that the file takes or gives, its shape with a batch of 1 and the
             name of its type.
+        seconds: that each image of the last call took in the interpreter.
+        peak_memory: of its process in bytes, after the last call.
 
     Raises:
         UserError: the file is refused by the check or the interpreter, or crashes that.
@@ -69,6 +71,8 @@ class Interpreter:
             file = check_tflite(content, name)
             kernels = kernels or kernels_of(file)[0]
         self.name, self.kernels = name, kernels
+        self.seconds: list[float] = []
+        self.peak_memory = 0
         self._connection, theirs = multiprocessing.Pipe()
         with theirs:
             self._process = _start(self.kernels, theirs.fileno(), threads)
@@ -99,8 +103,15 @@ class Interpreter:
             raise UserError(f"{self.name} takes arrays of shapes {taken}. Received: {given}.")
         for array, (_, kind) in zip(arrays, self.inputs, strict=True):
             self._send(np.ascontiguousarray(array, kind).tobytes())
-        rows = [[self._receive_array(*output) for output in self.outputs] for _ in arrays[0]]
+        self.seconds = []
+        rows = [self._receive_image() for _ in arrays[0]]
         return [np.stack(column) for column in zip(*rows, strict=True)]
+
+    def _receive_image(self) -> list[np.ndarray]:
+        arrays = [self._receive_array(*output) for output in self.outputs]
+        seconds, self.peak_memory = json.loads(self._receive())
+        self.seconds.append(seconds)
+        return arrays
 
     def _receive_array(self, shape: tuple[int, ...], kind: str) -> np.ndarray:
         values = np.frombuffer(self._receive(), kind)

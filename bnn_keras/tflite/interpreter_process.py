@@ -2,7 +2,8 @@
 
 Run as `python interpreter_process.py KERNELS LIBRARY CONNECTION THREADS`. It receives a file, and sends the
 shapes and types of what the file takes and gives. Then it receives images, an array for each input, and sends
-for each of these images an array for each output. An error ends it with a message on stderr.
+for each of these images an array for each output, and the seconds that it took with the most memory of the
+process so far. An error ends it with a message on stderr.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import json
 import resource
 import signal
 import sys
+import time
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -47,8 +49,21 @@ def main(kernels: str, library: str, connection: Connection, threads: int) -> No
         ]
         for images in zip(*inputs, strict=True):
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
-            for output in interpreter.predict(list(images)):
+            begin = time.perf_counter()
+            outputs = interpreter.predict(list(images))
+            seconds = time.perf_counter() - begin
+            for output in outputs:
                 connection.send_bytes(np.ascontiguousarray(output).tobytes())
+            connection.send_bytes(json.dumps([seconds, _peak_memory()]).encode())
+
+
+def _peak_memory() -> int:
+    """The most memory of this process so far, in bytes.
+
+    `getrusage` would also count that of the process that started this one.
+    """
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 2**10 for line in file if line.startswith("VmHWM"))
 
 
 def _load(library: str) -> Any:

@@ -13,22 +13,12 @@ import tensorflow as tf
 
 from bnn_keras import cli, deploy, files
 from bnn_keras.accounting.cost import estimate
-from bnn_keras.runs.config import RunConfig
-from bnn_keras.settings.recipe import Recipe
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 from tests.networks import binary_conv, images, network_around, tiny_melius
+from tests.runs.config_of_digits import CONFIG
 
 keras = tf.keras.layers
 ROOT = Path(__file__).parents[2]
-CONFIG = RunConfig(
-    model="meliusneta",
-    dataset="digits",
-    kind="digits",
-    image_size=32,
-    classes=10,
-    normalization="digits",
-    recipe=Recipe(epochs=1, batch_size=16, optimizer="adam", learning_rate=0.01),
-)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +120,19 @@ def test_a_portable_file_is_written_evaluated_and_asked(run_folder, tmp_path, ca
     assert cli.run(["predict", str(path), str(tmp_path / "grey.png")]) == 0
 
 
+def test_a_file_of_bytes_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
+    path = tmp_path / "bytes.tflite"
+    assert main(run_folder, "--input=uint8", "--images=4", f"--output={path}") == 0
+    said = json.loads(path.with_suffix(".json").read_text())["input"]
+    assert said["type"] == "uint8" and said["value_range"] == [0, 255]
+    assert "same class: 4 of 4 images" in capsys.readouterr().out
+    assert cli.run(["evaluate", str(path), "--limit=8"]) == 0
+    tf.keras.utils.save_img(tmp_path / "grey.png", np.full((40, 40, 3), 90), scale=False)
+    assert cli.run(["predict", str(path), str(tmp_path / "grey.png")]) == 0
+    shown = capsys.readouterr().out
+    assert "on 8 held-out images of digits" in shown and "grey.png: " in shown
+
+
 def test_rewrites_on_demand(tmp_path, capsys):
     def body(x):
         x = binary_conv()(keras.BatchNormalization()(keras.Add()([binary_conv()(x), x])))
@@ -222,6 +225,7 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         (["RUN", "--runtime=tf"], "--runtime=tf: it must be one of lce, lce_xnnpack"),
         (["RUN", "--skip_rewrite=means"], "--skip_rewrite leaves out rewrites of --optimize: give both"),
         (["RUN", "--optimize", "--skip_rewrite=mean"], "Unknown rewrite 'mean'; did you mean means"),
+        (["RUN", "--input=int8"], "--input=int8: it must be one of float32, uint8"),
         (["RUN", "--images=0"], "--images=0: it must be a whole number from 1 up"),
         (["RUN", "--dataset=nonsense"], "nonsense"),
         (["RUN", "--dataset=cifar10", "--data_dir=/no/such/folder"], "cifar10"),

@@ -19,6 +19,7 @@ from bnn_keras.deploy.rewrite import Options
 from bnn_keras.errors import UserError
 from bnn_keras.runs.trained import TrainedNetwork
 from bnn_keras.settings.augmentation import Augmentation
+from bnn_keras.settings.input_type import FLOAT32
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.preprocessing import Preprocessing
 from bnn_keras.settings.runtime import BUILTIN, LCE
@@ -161,6 +162,7 @@ def write(
     output: str | None,
     unchecked: Sequence[str] = (),
     options: Options = deploy.DEFAULT,
+    input_type: str = FLOAT32,
 ) -> Path:
     """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
 
@@ -170,6 +172,7 @@ def write(
         output: the path of the .tflite file; None takes the source's.
         unchecked: the names of layers that are not compared, see `bnn_keras.convert`.
         options: the runtime, and which rewrites are skipped.
+        input_type: of the image that the file takes, "float32" or "uint8".
 
     Raises:
         UserError: the file was refused, or the disk is full. Nothing was written.
@@ -180,7 +183,13 @@ def write(
     files.check_writable(path)
     print(f"converting {source.path} ({source.model.name})")
     flatbuffer, report = deploy.convert(
-        source.model, compared.images, compared.labels, unchecked, shows_progress=True, options=options
+        source.model,
+        compared.images,
+        compared.labels,
+        unchecked,
+        shows_progress=True,
+        options=options,
+        input_type=input_type,
     )
     print("\n".join(deploy.lines(report)))
     instructions, size = cost.estimate(Flatbuffer(flatbuffer)).total.instructions, None
@@ -194,6 +203,7 @@ def write(
             f"see bnn cost)"
         )
     found = _manifest(source, path, flatbuffer, report, compared.dataset)
+    found["input"]["type"] = input_type
     form = {"runtime": options.runtime, "skipped": list(options.skip)}
     found["rewrites"] = {**form, "applied": [dataclasses.asdict(item) for item in report.rewrites]}
     if size is None:

@@ -26,6 +26,7 @@ from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph
 from bnn_keras.nn.inference import infer
 from bnn_keras.nn.registration import traits_of
+from bnn_keras.settings.input_type import FLOAT32
 from bnn_keras.settings.runtime import BUILTIN
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
@@ -33,7 +34,10 @@ INPUT = "image"
 
 
 def to_flatbuffer(
-    model: tf.keras.Model, unchecked: Sequence[str] = (), options: rewrite.Options = rewrite.DEFAULT
+    model: tf.keras.Model,
+    unchecked: Sequence[str] = (),
+    options: rewrite.Options = rewrite.DEFAULT,
+    input_type: str = FLOAT32,
 ) -> bytes:
     """Convert a model, without checking anything.
 
@@ -41,6 +45,7 @@ def to_flatbuffer(
         model: functional or sequential, one input [batch, height, width, channels], one output, float32.
         unchecked: the names of layers that will not be compared, see `bnn_keras.convert`.
         options: which form the network gets. The file holds them, for its verification.
+        input_type: of the image that the file takes, "float32" or "uint8", in [0, 255] in both.
 
     Returns:
         The bytes of a .tflite file that takes one image at a time. Its tensors at the taps have the names
@@ -55,7 +60,7 @@ def to_flatbuffer(
     taps = tied_taps(network, find_taps(graph, exempt(graph, unchecked)))
     # Not the names themselves: the names of a signature may not contain slashes.
     keys = {f"tap_{i}": value for i, value in enumerate(taps)}
-    file = Flatbuffer(_convert(model, network, keys, options.runtime))
+    file = Flatbuffer(_convert(model, network, keys, options.runtime, input_type))
     names = {int(file.graph.inputs[0]): [INPUT]}
     indices = file.signature_outputs()
     for key, value in keys.items():
@@ -94,13 +99,15 @@ def _check_form(model: tf.keras.Model, graph: Graph) -> None:
             )
 
 
-def _convert(model: tf.keras.Model, network: Network, outputs: dict[str, Value], runtime: str) -> bytes:
+def _convert(
+    model: tf.keras.Model, network: Network, outputs: dict[str, Value], runtime: str, input_type: str
+) -> bytes:
     def function(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        computed = compute(network, image, _lower)
+        computed = compute(network, tf.cast(image, tf.float32), _lower)
         # An identity, as an output of the function may not be its input.
         return {key: tf.identity(computed[network.ties[value].operation]) for key, value in outputs.items()}
 
-    image = tf.TensorSpec((1, *network.image.shape[1:]), tf.float32, name=INPUT)
+    image = tf.TensorSpec((1, *network.image.shape[1:]), input_type, name=INPUT)
     with tempfile.TemporaryDirectory() as folder:
         frozen.save(function, image, Path(folder), model.name)
         if runtime == BUILTIN:

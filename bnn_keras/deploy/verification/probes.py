@@ -70,6 +70,8 @@ def run_stages(
 
 
 def _draw(shape: tuple[int, ...], seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if seen.dtype == np.uint8:  # the image
+        return rng.integers(0, 256, shape, np.uint8)
     channels, pixels = shape[-1], math.prod(shape[:-1])
     signs = rng.choice([-1, 1], (pixels, channels))
     finite = seen[np.isfinite(seen)]  # values that are too large for float32 are refused elsewhere

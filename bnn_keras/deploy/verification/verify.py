@@ -20,6 +20,7 @@ from bnn_keras.nn.graph import Graph, read_graph
 from bnn_keras.settings.runtime import BUILTIN
 from bnn_keras.tflite.checking import check_tflite
 from bnn_keras.tflite.flatbuffer import BCONV
+from bnn_keras.tflite.images import as_input
 from bnn_keras.tflite.interpreter import Interpreter
 from bnn_keras.tflite.interpreter_process import LCE, LITERT, LITERT_PLAIN
 
@@ -40,7 +41,8 @@ def verify(
         model: the trained model. Progressive kernels must be signs
             (`bnn_keras.deploy.conversion.hardening`).
         flatbuffer: the bytes of the file, from `bnn_keras.deploy.convert`.
-        images: float32 [n, height, width, channels], as the model takes them; real ones.
+        images: float32 [n, height, width, channels], as the model takes them; real ones. If the file takes
+            bytes, they are rounded to whole numbers for both.
         unchecked: the names of layers without a bound that are not compared, see `bnn_keras.convert`.
         shows_progress: print how many stages are compared.
 
@@ -73,8 +75,9 @@ def verify(
     problems = _changed_ends(graph, network) or structure.problems(regions, taps)
     if problems:
         return Report([], [], storage.Storage({}, len(flatbuffer), []), len(images), [], problems)
+    images = as_input(images, file)
     kernels = (LITERT, LITERT_PLAIN) if options.runtime == BUILTIN else (LCE,)
-    ours, theirs = scores(model, images), _runs(flatbuffer, kernels[0]).predict(images)
+    ours, theirs = scores(model, images.astype(np.float32)), _runs(flatbuffer, kernels[0]).predict(images)
     exceptions = _exceptions(ours, theirs)
     others = [item.image for item in exceptions[:EXPLAINED] if item.image >= STAGE_IMAGES]
     comparison = Comparison(regions, taps, exempted, network.ties)
