@@ -14,6 +14,7 @@ SHA-512 sum is checked, and copied into the folder. Without a network, --litert_
 `npm pack` wrote its two packages to. From then on the page needs no network.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,6 @@ def run(values: FlagValues, positional: list[str]) -> None:
     from bnn_keras.deploy.bundle import job
     from bnn_keras.deploy.conversion.hardening import harden
     from bnn_keras.deploy.page import folder, litert_js, serving
-    from bnn_keras.deploy.rewrite import Options
     from bnn_keras.runs import trained
     from bnn_keras.settings.runtime import BUILTIN
 
@@ -74,7 +74,11 @@ def run(values: FlagValues, positional: list[str]) -> None:
     runtime = litert_js.read(values.litert_js)
     compared = job.images(job.source_of(network), values.dataset, values.data_dir, values.images)
     flatbuffer, report = deploy.convert(
-        model, compared.images, compared.labels, shows_progress=True, options=Options(BUILTIN)
+        model,
+        compared.images,
+        compared.labels,
+        shows_progress=True,
+        options=dataclasses.replace(deploy.DEFAULT, runtime=BUILTIN),
     )
     print("\n".join(deploy.lines(report)))
     folder.check_size(len(flatbuffer), str(network.path))
