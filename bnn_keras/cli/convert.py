@@ -6,8 +6,8 @@ bnn convert model.keras --output=m.tflite  a file
 bnn convert --model=meliusnet22 --weights=meliusnet22_weights.h5 \\
     --set=stem_pool=2 --set=normalization=larq_zoo
 
-With --optimize the network is first rewritten into a form that takes fewer instructions and computes exactly
-the same; the command prints what each rewrite did (docs/cost.md).
+The network is first rewritten into a form that takes fewer instructions and computes exactly the same; the
+command prints what each rewrite did (docs/cost.md). --no_optimize leaves it as it is.
 
 Nothing is written unless every binary convolution is binary in the file, every stage computes what
 the model computes, and the file stores what each layer needs and no more.
@@ -30,7 +30,7 @@ from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.runtime import LCE, RUNTIMES
 
 if TYPE_CHECKING:
-    from bnn_keras.deploy.bundle.job import Source
+    from bnn_keras.deploy.bundle.source import Source
     from bnn_keras.deploy.rewrite import Options
 
 RUNS = Path("runs")
@@ -58,7 +58,7 @@ FLAGS = [
         "a rewrite to leave out; several are possible",
         repeated=True,
     ),
-    Flag("optimize", SWITCH, "rewrite the network into a form of fewer instructions first", False),
+    Flag("no_optimize", SWITCH, "leave out all rewrites", False),
     Flag("orientation", Choice(ORIENTATIONS), "of the images that the file takes", UPRIGHT),
     Flag("input", Choice(INPUT_TYPES), "type of the images that the file takes: uint8 for bytes", FLOAT32),
 ]
@@ -66,12 +66,12 @@ FLAGS = [
 
 def run(values: FlagValues, positional: list[str]) -> None:
     """Convert, check, and write the file and its manifest."""
-    from bnn_keras.deploy.bundle import job
+    from bnn_keras.deploy.bundle import images, job
 
     flags.no_more(positional, most=1)
     options = _options(values)
     source = _source(values, positional)
-    compared = job.images(source, values.dataset, values.data_dir, values.images)
+    compared = images.open(source, values.dataset, values.data_dir, values.images)
     if values.orientation == UPSIDE_DOWN:
         source, compared = source.turned(), compared.turned()
     job.write(source, compared, values.output, values.unchecked, options, values.input)
@@ -80,17 +80,17 @@ def run(values: FlagValues, positional: list[str]) -> None:
 def _options(values: FlagValues) -> "Options":
     from bnn_keras.deploy import rewrite
 
-    if values.optimize:
-        return rewrite.Options(values.runtime, tuple(values.skip_rewrite))
-    if values.skip_rewrite:
+    if values.no_optimize and values.skip_rewrite:
         raise UserError(
-            "--skip_rewrite leaves out rewrites of --optimize: give both. Received: no --optimize."
+            "--no_optimize leaves out all rewrites, --skip_rewrite one: give one of them. Received: both."
         )
-    return rewrite.Options(values.runtime, rewrite.NAMES)
+    return rewrite.Options(
+        values.runtime, rewrite.NAMES if values.no_optimize else tuple(values.skip_rewrite)
+    )
 
 
 def _source(values: FlagValues, positional: list[str]) -> "Source":
-    from bnn_keras.deploy.bundle import job
+    from bnn_keras.deploy.bundle.source import source_of
     from bnn_keras.runs import trained
 
     if values.model is None and values.weights is None:
@@ -102,7 +102,7 @@ def _source(values: FlagValues, positional: list[str]) -> "Source":
                 f"{run} is a search: its network is not for devices; train the cells that it has found "
                 f"(bnn train --model=bnas --genotype={run}), and convert that run."
             )
-        return job.source_of(network)
+        return source_of(network)
     if positional or values.model is None or values.weights is None:
         raise UserError("Give one of a network's files alone, or --model and --weights together.")
     return _source_of_zoo(values)
@@ -113,7 +113,7 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     import zoo
     from bnn_keras import weights
     from bnn_keras.cli import checkpoint
-    from bnn_keras.deploy.bundle import job
+    from bnn_keras.deploy.bundle.source import Source
     from bnn_keras.runs import trained
     from zoo import registry
 
@@ -127,5 +127,7 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     network = trained.load(values.weights, values.checkpoint, model, note)
     if note:
         print(f"{network.path}: {note}")
-    config = {"model": values.model, "recipe": dataclasses.asdict(zoo.recipe(values.model))}
-    return job.Source(model, network.path, config, [], Path(f"{values.model}.tflite"))
+    # Beside the checkpoint may lie another network's run.
+    trained_on = trained.TrainingData(recipe=dataclasses.asdict(zoo.recipe(values.model)))
+    network = dataclasses.replace(network, class_names=None, config=None, trained_on=trained_on)
+    return Source(network, values.model, Path(f"{values.model}.tflite"))

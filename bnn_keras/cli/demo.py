@@ -14,7 +14,6 @@ SHA-512 sum is checked, and copied into the folder. Without a network, --litert_
 `npm pack` wrote its two packages to. From then on the page needs no network.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +54,9 @@ FLAGS = [
 def run(values: FlagValues, positional: list[str]) -> None:
     """Convert, check, write the page, and serve it if that is asked for."""
     from bnn_keras import deploy
-    from bnn_keras.deploy.bundle import job
+    from bnn_keras.deploy.bundle import images
+    from bnn_keras.deploy.bundle.manifest import values_of
+    from bnn_keras.deploy.bundle.source import source_of
     from bnn_keras.deploy.conversion.hardening import harden
     from bnn_keras.deploy.page import folder, litert_js, serving
     from bnn_keras.runs import trained
@@ -68,17 +69,17 @@ def run(values: FlagValues, positional: list[str]) -> None:
     network = trained.load(positional[0], values.checkpoint)
     network.check_classifier()
     model, place = network.keras_model, Path(values.output_dir or network.path.parent / PAGE)
-    about = folder.About(model.name, _names(network), network.preprocessing, job.values_of(model), "float32")
+    about = folder.About(model.name, _names(network), network.preprocessing, values_of(model), "float32")
     files.check_writable(place / "index.html")
     server = serving.server_of(place, values.port) if values.serve else None
     runtime = litert_js.read(values.litert_js)
-    compared = job.images(job.source_of(network), values.dataset, values.data_dir, values.images)
+    compared = images.open(source_of(network), values.dataset, values.data_dir, values.images)
     flatbuffer, report = deploy.convert(
         model,
         compared.images,
         compared.labels,
         shows_progress=True,
-        options=dataclasses.replace(deploy.DEFAULT, runtime=BUILTIN),
+        options=deploy.Options(BUILTIN),
     )
     print("\n".join(deploy.lines(report)))
     folder.check_size(len(flatbuffer), str(network.path))

@@ -17,6 +17,7 @@ from bnn_keras.settings.kinds import Choice, Kind, Optional, Switch, Text, wante
 
 PATH = Text("a path")
 SWITCH = Switch()
+NEGATION = "no_"  # a switch whose name begins so is not shown with its opposite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Flag:
     @property
     def typed(self) -> str:
         """The flag as it is typed."""
-        return f"--{'[no]' * self.is_switch}{self.name}"
+        is_negated = self.is_switch and not self.name.startswith(NEGATION)
+        return f"--{'[no]' * is_negated}{self.name}"
 
 
 class _Parser(flags.ArgumentParser):
@@ -142,7 +144,9 @@ def parse(declared: Sequence[Flag], words: Sequence[str]) -> tuple[flags.FlagVal
 
 def _unknown(name: str, declared: Sequence[Flag]) -> UserError:
     """The error for a flag that a verb does not have."""
-    names = [flag.name for flag in declared] + [f"no{flag.name}" for flag in declared if flag.is_switch]
+    names = [flag.name for flag in declared] + [
+        f"no{flag.name}" for flag in declared if flag.typed.startswith("--[")
+    ]
     advice = did_you_mean(name, names, prefix="--") or "--help lists the valid ones."
     return UserError(f"Unknown flag --{name}; {advice}")
 

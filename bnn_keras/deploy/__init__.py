@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bnn_keras.deploy.conversion import hardening
 from bnn_keras.deploy.conversion.lowering import to_flatbuffer
-from bnn_keras.deploy.rewrite import DEFAULT, IDENTITY, OPTIMIZED, Options
+from bnn_keras.deploy.rewrite import IDENTITY, OPTIMIZED, Options
 from bnn_keras.deploy.verification.report import Report, lines, require
 from bnn_keras.deploy.verification.verify import verify
 from bnn_keras.settings.input_type import FLOAT32
@@ -16,7 +16,6 @@ from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.tflite.interpreter import run
 
 __all__ = [
-    "DEFAULT",
     "IDENTITY",
     "OPTIMIZED",
     "UPRIGHT",
@@ -38,7 +37,7 @@ def convert(
     labels: np.ndarray | None = None,
     unchecked: Sequence[str] = (),
     shows_progress: bool = False,
-    options: Options = DEFAULT,
+    options: Options = OPTIMIZED,
     input_type: str = FLOAT32,
 ) -> tuple[bytes, Report]:
     """Convert a model and check the file against it.
@@ -51,7 +50,8 @@ def convert(
         unchecked: the names of layers whose rounding has no known bound. Their outputs are not compared;
             everything else is. A binary layer is always checked.
         shows_progress: print how many stages are compared.
-        options: the runtime, and which rewrites are skipped (`bnn_keras.deploy.rewrite`).
+        options: the runtime that the file is for, and which rewrites are skipped
+            (`bnn_keras.deploy.rewrite`); `IDENTITY` skips all.
         input_type: of the image that the file takes, "float32" or "uint8", in [0, 255] in both.
 
     Returns:

@@ -52,6 +52,20 @@ class ScaledSign(lq.quantizers.Quantizer):
         binary = _scaled_sign(tf.convert_to_tensor(inputs))
         return binary if self.used is None else tf.gather(binary, self.used, axis=CHANNEL_AXIS)
 
+    def upstream(self, kernel: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+        """The upstream gradient g that has led to a gradient of the latent weights.
+
+        BNAS's released code limits the norm of g. A channel whose weights are all 0 has lost g: it gives 0.
+
+        Args:
+            kernel: the latent weights, [height, width, channels, filters].
+            gradient: of the latent weights, of the same shape.
+        """
+        scale, signs = _channel_mean(tf.abs(kernel)), lq.math.sign(kernel)
+        whole = gradient / _factor(kernel)
+        mean = _channel_mean(signs * whole) / (scale + 1)  # of sign(w) * g
+        return tf.math.divide_no_nan(whole - signs * mean, scale)
+
     @override
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "used": self.used}
@@ -60,14 +74,17 @@ class ScaledSign(lq.quantizers.Quantizer):
 @tf.custom_gradient
 def _scaled_sign(kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
     signs, scale = lq.math.sign(kernel), _channel_mean(tf.abs(kernel))
-    *window, channels, _ = kernel.shape
-    terms = window[0] * window[1] * channels
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
         whole = scale * upstream + signs * _channel_mean(signs * upstream)
-        return whole * ((1 - 1 / channels) * terms)
+        return whole * _factor(kernel)
 
     return signs * scale, gradient
+
+
+def _factor(kernel: tf.Tensor) -> float:
+    height, width, channels, _ = kernel.shape
+    return (1 - 1 / channels) * height * width * channels
 
 
 def uniform() -> tf.keras.initializers.Initializer:

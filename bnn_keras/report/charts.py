@@ -1,4 +1,4 @@
-"""Line charts as data: drawn, and described in words for readers who cannot see them."""
+"""Charts drawn as pictures; line charts as data, described in words for readers who cannot see them."""
 
 import dataclasses
 import io
@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, SymmetricalLogLocator
+
+from bnn_keras.report.bars import Bars
 
 PANEL = (4.6, 3.1)  # inches
 LEGEND_ROW = 0.19  # inches
@@ -124,12 +126,15 @@ def numbered(number: int) -> dict[str, Any]:
     return {"style": STYLES[number // CYCLE % len(STYLES)], "color": number % CYCLE}
 
 
-def svg(chart: Chart, theme: Theme) -> bytes:
+Panel = Chart | Bars
+
+
+def svg(chart: Panel, theme: Theme) -> bytes:
     """Draw a chart on a transparent background."""
     return _draw_rows([[chart]], (), theme, "svg", {"Date": None}, transparent=True)
 
 
-def png(rows: Sequence[Sequence[Chart]], sentences: Sequence[str] = ()) -> bytes:
+def png(rows: Sequence[Sequence[Panel]], sentences: Sequence[str] = ()) -> bytes:
     """Draw a picture that is not in a page.
 
     Args:
@@ -140,7 +145,7 @@ def png(rows: Sequence[Sequence[Chart]], sentences: Sequence[str] = ()) -> bytes
 
 
 def _draw_rows(
-    rows: Sequence[Sequence[Chart]],
+    rows: Sequence[Sequence[Panel]],
     sentences: Sequence[str],
     theme: Theme,
     kind: str,
@@ -162,7 +167,7 @@ def _draw_rows(
         "svg.hashsalt": "bnn_keras",
     }
     with matplotlib.rc_context(settings):
-        heights = [PANEL[1] + LEGEND_ROW * max(map(_legend_rows, row)) for row in rows]
+        heights = [max(map(_height, row)) for row in rows]
         width = PANEL[0] * max(map(len, rows), default=1)
         text = "\n".join(line for each in sentences for line in textwrap.wrap(each, int(15 * width)))
         size = width, sum(heights) + LEGEND_ROW * (text.count("\n") + 2 if text else 0)
@@ -180,7 +185,15 @@ def _draw_rows(
     return file.getvalue()
 
 
-def _draw(axes: Axes, chart: Chart, theme: Theme) -> None:
+def _height(chart: Panel) -> float:
+    """Inches."""
+    return chart.height if isinstance(chart, Bars) else PANEL[1] + LEGEND_ROW * _legend_rows(chart)
+
+
+def _draw(axes: Axes, chart: Panel, theme: Theme) -> None:
+    if isinstance(chart, Bars):
+        chart.draw(axes, theme)
+        return
     for line in chart.lines:
         # A single point is not visible as a line.
         marker = "." if len(line.x) < 40 else ""

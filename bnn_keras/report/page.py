@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 
 from bnn_keras.report import charts
-from bnn_keras.report.charts import Chart
+from bnn_keras.report.charts import Panel
 from bnn_keras.report.style import STYLE
 
 # Even text that is not escaped by mistake cannot load or run anything.
@@ -115,13 +115,13 @@ def folded(summary: str, *parts: str) -> str:
     return f"<details><summary>{escaped(summary)}</summary>\n" + "\n".join(parts) + "\n</details>"
 
 
-def figures(shown: Iterable[Chart]) -> str:
+def figures(shown: Iterable[Panel]) -> str:
     """Charts side by side, each drawn for a light and for a dark page; "" if there are none."""
     shown = list(shown)
     return "" if not shown else '<div class="charts">\n' + "\n".join(map(_figure, shown)) + "\n</div>"
 
 
-def _figure(chart: Chart) -> str:
+def _figure(chart: Panel) -> str:
     light, dark = (data_url(charts.svg(chart, theme), "svg+xml") for theme in (charts.LIGHT, charts.DARK))
     return (
         f'<picture><source srcset="{dark}" media="(prefers-color-scheme: dark)">'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bnn_keras import accounting, files, weights
 from bnn_keras.data import Dataset
-from bnn_keras.report import charts, constants, flip_charts, page
+from bnn_keras.report import charts, constants, device, flip_charts, page
 from bnn_keras.report.charts import Chart
 from bnn_keras.report.curves import assistant_switches, authors_curve, history_charts
 from bnn_keras.report.samples import THUMBNAIL, Sample, classify_samples
@@ -53,6 +53,7 @@ def write(
         _flips(shares, percentiles, flips) if flips.rows else "",
         _samples(classify_samples(model, dataset)) if dataset else "",
         _accounting(profile),
+        device.section(folder.path),
         _settings(config),
         page.section("Epochs", page.folded("every epoch", _epochs(history))),
     ]

@@ -113,6 +113,11 @@ class TrainedNetwork:
         return self.trained_on.kind or "photographs"
 
     @property
+    def evaluated(self) -> Augmentation:
+        """The part of its recipe that decides what becomes of images in an evaluation."""
+        return Augmentation.for_evaluation(self.trained_on.recipe or {})
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """How an image becomes the input.
 
@@ -121,8 +126,7 @@ class TrainedNetwork:
         """
         known = self.trained_on.preprocessing
         if known is None:
-            evaluated = Augmentation.for_evaluation(self.trained_on.recipe or {})
-            return Preprocessing.of(evaluated, self.kind, self.image_size)
+            return Preprocessing.of(self.evaluated, self.kind, self.image_size)
         if known.crop_size != self.image_size:
             raise UserError(
                 f"The manifest of {self.path} prepares images of {known.crop_size} pixels; the network takes "

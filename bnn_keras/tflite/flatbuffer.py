@@ -66,7 +66,8 @@ class Flatbuffer:
                 "Not a TFLite file: the identifier TFL3 is missing; valid: a file that convert.py wrote."
             )
         self.model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
-        self.graph = self.model.subgraphs[0]
+        # A damaged file may have none, which `bnn_keras.tflite.checking` refuses.
+        self.graph = (self.model.subgraphs or [schema.SubGraphT()])[0]
 
     @property
     def ops(self) -> list[Op]:

@@ -137,7 +137,7 @@ def convert(name):
         return lce.convert_keras_model(model)
     model = zoo.build(name)
     randomise_statistics(model)
-    return deploy.to_flatbuffer(harden(model))
+    return deploy.to_flatbuffer(harden(model), options=deploy.IDENTITY)
 
 
 @pytest.mark.large

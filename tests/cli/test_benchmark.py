@@ -34,6 +34,15 @@ def test_a_conversion(capsys):
         assert name in shown
 
 
+def test_what_rewrites_save(monkeypatch, capsys):
+    monkeypatch.setattr(zoo, "build", lambda name, shape: small_run.network(4))
+    assert main("rewrites", "--model=bnext_t") == 0
+    _, _, row, lce, xnnpack = capsys.readouterr().out.splitlines()
+    tflite, rewritten, plain, with_xnnpack = map(float, row.split("|")[2:-1])
+    assert rewritten <= tflite and with_xnnpack <= plain
+    assert lce.startswith("lce: ") and xnnpack.startswith("lce_xnnpack: ") and "LceBconv2d " in lce
+
+
 def test_the_counting_of_flips(monkeypatch, capsys):
     monkeypatch.setattr(zoo, "build", lambda name, shape, classes: small_run.network(classes))
     assert main("flips", "--image_size=32", "--batch_size=2", "--repeats=2") == 0
@@ -86,6 +95,7 @@ def test_the_throughput_of_both_pipelines(shared, capsys):
     ("words", "sentence"),
     [
         (["convert", "--model=alexnet"], "Unknown model 'alexnet'"),
+        (["rewrites"], "Give --model, a network of the zoo. Received: none"),
         (["data", "--batch_size=4", "--images=3"], "from 1 to 3, the images. Received: 4"),
         (["data", "--data_dir=no/such/folder"], "imagenet2012 is not in"),
         (["data", "--rand_augment=rand-q"], "rand_augment must read like"),

@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from bnn_keras import cli, deploy, files
 from bnn_keras.accounting.cost import estimate
+from bnn_keras.accounting.cost.words import millions
+from bnn_keras.deploy.rewrite import NAMES
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 from tests.networks import binary_conv, images, network_around, tiny_melius
 from tests.runs.config_of_digits import CONFIG
@@ -57,6 +59,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         deploy, "convert", lambda _, images, *__, **___: numbers.append(len(images)) or result()
     )
+    monkeypatch.setattr(deploy, "to_flatbuffer", lambda *_, **__: result()[0])
     return numbers
 
 
@@ -133,24 +136,43 @@ def test_a_file_of_bytes_is_written_evaluated_and_asked(run_folder, tmp_path, ca
     assert "on 8 held-out images of digits" in shown and "grey.png: " in shown
 
 
-def test_rewrites_on_demand(tmp_path, capsys):
+def test_rewrites_are_applied_and_one_can_be_skipped(tmp_path, capsys):
     def body(x):
         x = binary_conv()(keras.BatchNormalization()(keras.Add()([binary_conv()(x), x])))
         return keras.Conv2D(4, 1)(keras.ReLU()(x))
 
     network_around(body, 8).save(tmp_path / "model.keras")
-    arguments = ("--optimize", "--runtime=lce_xnnpack", "--skip_rewrite=means", "--images=2")
+    arguments = ("--runtime=lce_xnnpack", "--skip_rewrite=means", "--images=2")
     assert main(tmp_path / "model.keras", "--dataset=samples", *arguments) == 0
     shown = capsys.readouterr().out
-    assert "rewrite thresholds: applies in 1 places" in shown
+    assert "rewrite thresholds: applies in 1 place," in shown
     manifest = json.loads((tmp_path / "model.json").read_text())
     expected = estimate(Flatbuffer((tmp_path / "model.tflite").read_bytes())).total.instructions["xnnpack"]
     assert manifest["estimated_arm64_instructions"]["xnnpack"] == round(expected)
-    assert f"{expected / 1e6:.1f} with XNNPACK" in shown
+    assert f"{millions(expected)} with XNNPACK" in shown
+    before, after = (
+        sum(found["xnnpack"] for found in manifest["estimated_arm64_instructions"][kinds].values())
+        for kinds in ("kinds_without_rewrites", "kinds")
+    )
+    assert abs(after - expected) < 10 and before > after
+    assert "; without rewrites " in shown and f" and {millions(before)} (estimates" in shown
     said = manifest["rewrites"]
     assert (said["runtime"], said["skipped"]) == ("lce_xnnpack", ["means"])
     assert {done["name"]: done["places"] for done in said["applied"]}["thresholds"] == 1
     assert "means" not in {done["name"] for done in said["applied"]}
+    reasons = {done["name"]: done["sentence"] for done in said["applied"] if not done["places"]}
+    assert reasons["groups"] == "groups: applies nowhere, as it needs grouped convolutions"
+
+
+def test_without_rewrites(tmp_path, capsys):
+    network_around(binary_conv(), 8).save(tmp_path / "model.keras")
+    arguments = ("--no_optimize", "--runtime=lce_xnnpack", "--images=2")
+    assert main(tmp_path / "model.keras", "--dataset=samples", *arguments) == 0
+    assert "rewrite " not in capsys.readouterr().out.replace("without rewrites", "")
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    assert manifest["rewrites"] == {"runtime": "lce_xnnpack", "skipped": list(NAMES), "applied": []}
+    costs = manifest["estimated_arm64_instructions"]
+    assert costs["kinds"] == costs["kinds_without_rewrites"]
 
 
 @pytest.mark.large
@@ -223,8 +245,8 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         (["RUN", "--output=setup.cfg/model.tflite"], "Cannot write setup.cfg/model.tflite"),
         (["RUN", "--checkpoint=worst"], "--checkpoint=worst: it must be one of best, last"),
         (["RUN", "--runtime=tf"], "--runtime=tf: it must be one of lce, lce_xnnpack"),
-        (["RUN", "--skip_rewrite=means"], "--skip_rewrite leaves out rewrites of --optimize: give both"),
-        (["RUN", "--optimize", "--skip_rewrite=mean"], "Unknown rewrite 'mean'; did you mean means"),
+        (["RUN", "--no_optimize", "--skip_rewrite=means"], "--skip_rewrite one: give one of them"),
+        (["RUN", "--skip_rewrite=mean"], "Unknown rewrite 'mean'; did you mean means"),
         (["RUN", "--input=int8"], "--input=int8: it must be one of float32, uint8"),
         (["RUN", "--images=0"], "--images=0: it must be a whole number from 1 up"),
         (["RUN", "--dataset=nonsense"], "nonsense"),

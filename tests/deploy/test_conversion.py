@@ -29,7 +29,13 @@ def test_taps_leave_the_file_as_lce_alone_makes_it():
         return keras.Concatenate()([layers.ChannelShuffle(4)(y), layers.Bias()(y)])
 
     model = network_around(body)
-    ours, theirs = Flatbuffer(deploy.to_flatbuffer(model)), Flatbuffer(lce.convert_keras_model(model))
+    ours, theirs = (
+        Flatbuffer(file)
+        for file in (
+            deploy.to_flatbuffer(model, options=deploy.IDENTITY),
+            lce.convert_keras_model(model),
+        )
+    )
     assert len(ours.ops) > 15
     assert [op.name for op in ours.ops] == [op.name for op in theirs.ops]
     assert len(ours.graph.outputs) == 1
@@ -107,7 +113,7 @@ def test_a_tap_of_a_vanished_operation_is_compared():
     model = network_around(body)
     for name in ("zeros", "more"):
         model.get_layer(name).bias.assign(tf.zeros((1, 1, 1, 32)))
-    flatbuffer, report = deploy.convert(model, images(2))
+    flatbuffer, report = deploy.convert(model, images(2), options=deploy.IDENTITY)
     tensors = Flatbuffer(flatbuffer).tensors_by_name()
     assert tensors["conv"] == tensors["zeros"] == tensors["more"]
     assert {"conv", "zeros", "more"} <= {tap.name for tap in report.taps}

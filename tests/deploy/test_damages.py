@@ -10,8 +10,9 @@ from flatbuffers import flexbuffers
 
 import zoo
 from bnn_keras import deploy
+from bnn_keras.deploy import rewrite
 from bnn_keras.deploy.conversion.hardening import harden
-from bnn_keras.deploy.conversion.taps import find_taps
+from bnn_keras.deploy.conversion.taps import find_taps, tied_taps
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import read_graph
@@ -41,6 +42,15 @@ def test_a_right_file_passes(network):
     model, flatbuffer, pixels = network
     report = deploy.verify(model, flatbuffer, pixels)
     assert not report.problems and report.worst.ratio < 1
+
+
+def regions_of(model, flatbuffer):
+    """The regions between the taps that are tensors of the file, in the form that it says."""
+    graph, file = read_graph(model), Flatbuffer(flatbuffer)
+    network, _ = rewrite.rewritten(graph, rewrite.Options.from_json(file.noted(rewrite.NOTE)))
+    indices = file.tensors_by_name()
+    taps = tied_taps(network, find_taps(graph))
+    return Regions(graph, file, {value: indices[name] for value, name in taps.items()})
 
 
 def weights_of(regions, tap):
@@ -91,10 +101,9 @@ def negate_all(values, _):
 def test_every_stored_constant_is_checked(network, damage):
     """A constant of every stage is damaged; the stages are compared one by one, so each has to be refused."""
     model, flatbuffer, pixels = network
-    graph, file = read_graph(model), Flatbuffer(flatbuffer)
+    file, indices = Flatbuffer(flatbuffer), Flatbuffer(flatbuffer).tensors_by_name()
     right = Flatbuffer(flatbuffer)  # two stages may share a constant, which must not be damaged twice
-    indices = file.tensors_by_name()
-    regions = Regions(graph, file, {value: indices[name] for value, name in find_taps(graph).items()})
+    regions = regions_of(model, flatbuffer)
     rng, expected = np.random.default_rng(0), set()
     for tap in sorted(set(regions.tensors.values())):
         if weights := weights_of(regions, tap):

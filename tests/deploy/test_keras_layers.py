@@ -5,13 +5,10 @@ import pytest
 import tensorflow as tf
 
 from bnn_keras import deploy
-from bnn_keras.deploy.conversion.taps import find_taps
-from bnn_keras.deploy.verification.regions import Regions
-from bnn_keras.nn.graph import read_graph
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 from bnn_keras.weights import read_model
 from tests.deploy.branches import slug
-from tests.deploy.test_damages import flip_one, weights_of
+from tests.deploy.test_damages import flip_one, regions_of, weights_of
 from tests.networks import images, randomise
 
 keras = tf.keras.layers
@@ -133,10 +130,8 @@ def network(chosen, tmp_path_factory):
 def damaged(network):
     """The taps at which a file is refused that has one changed constant in every stage with constants."""
     model, flatbuffer, _ = network
-    file, graph, rng = Flatbuffer(flatbuffer), read_graph(model), np.random.default_rng(0)
-    right = Flatbuffer(flatbuffer)
-    names = file.tensors_by_name()
-    regions = Regions(graph, file, {value: names[name] for value, name in find_taps(graph).items()})
+    file, right, rng = Flatbuffer(flatbuffer), Flatbuffer(flatbuffer), np.random.default_rng(0)
+    regions = regions_of(model, flatbuffer)
     for tap in sorted(set(regions.tensors.values())):
         if weights := weights_of(regions, tap):
             index = rng.choice(weights)

@@ -1,4 +1,7 @@
-"""Every constant of a file belongs to a layer that needs it; any other one is named."""
+"""Every constant of a file belongs to a layer that needs it; any other one is named.
+
+The files are not rewritten, so that the bytes of each layer are known by hand.
+"""
 
 import copy
 import math
@@ -20,7 +23,7 @@ FLOAT = 4  # bytes
 @pytest.fixture(scope="module")
 def melius():
     model = tiny_melius()
-    return model, *deploy.convert(model, images(2, 64))
+    return model, *deploy.convert(model, images(2, 64), options=deploy.IDENTITY)
 
 
 def test_a_meliusnet_is_binary_the_same_function_and_as_small_as_it_can_be(melius):
@@ -66,7 +69,7 @@ def small():
         return keras.Add()([binary_conv(name="binary")(keras.BatchNormalization(name="bn")(x)), x])
 
     model = network_around(body)
-    return model, deploy.to_flatbuffer(model)
+    return model, deploy.to_flatbuffer(model, options=deploy.IDENTITY)
 
 
 def problems(small, change):

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import html.parser
+import json
 import re
 import shutil
 import struct
@@ -24,6 +25,7 @@ from bnn_keras.settings.recipe import Recipe
 from bnn_keras.settings.search import SearchSettings
 from bnn_keras.training import flips
 from tests.report import browser
+from tests.report.test_device import MANIFEST
 
 SECTIONS = [
     "Curves",
@@ -113,7 +115,7 @@ def copy(folder, path):
     return RunFolder(shutil.copytree(folder.path, path))
 
 
-def test_the_cells_that_a_search_has_found_are_drawn(unwritten, tmp_path):
+def test_the_cells_that_a_search_has_found_are_drawn(unwritten, written, tmp_path):
     folder = copy(unwritten, tmp_path / "run")
     config = dataclasses.replace(folder.read_config(), search=SearchSettings(gamma=3.5))
     folder.config.write_text(config.to_json())
@@ -124,8 +126,15 @@ def test_the_cells_that_a_search_has_found_are_drawn(unwritten, tmp_path):
     assert text.index("<h2>Cells</h2>") < text.index("<h2>Curves</h2>")
     assert base64.b64encode(b"a drawing").decode() in text
     assert "<tr><td>gamma</td><td>3.5</td></tr>" in text
-    folder.cells.unlink()
-    assert main("page", folder.path) == 0 and "<h2>Cells</h2>" not in folder.report.read_text()
+    assert "<h2>Cells</h2>" not in written.report.read_text()
+
+
+def test_a_converted_run_shows_what_its_file_costs(unwritten, tmp_path):
+    folder = copy(unwritten, tmp_path / "run")
+    (folder.path / "tiny.tflite").write_bytes(b"")
+    (folder.path / "tiny.json").write_text(json.dumps(MANIFEST))
+    assert main("page", folder.path) == 0
+    assert "<h2>On a device</h2>" in folder.report.read_text()
 
 
 class Elements(html.parser.HTMLParser):

@@ -139,7 +139,12 @@ def test_published_values_of_bnas():
     assert values_of("bnas_search", *keys) == (50, 64, "sgd", 0.025, 3e-4, "cosine_per_epoch")
     assert values_of("bnas_search", "final_learning_rate", "momentum", "clip_norm") == (0.001, 0.9, None)
     assert values_of("bnas", *keys) == (250, 512, "sgd", 0.1, 3e-5, "cosine_restarts")
-    assert values_of("bnas", "restart_epochs", "momentum", "label_smoothing") == (50, 0.9, 0.1)
+    assert values_of("bnas", "restart_epochs", "momentum", "label_smoothing", "clip_norm") == (
+        50,
+        0.9,
+        0.1,
+        5,
+    )
     assert values_of("bnas", "color_jitter") == ((0.4, 0.4, 0.4, 0.2),)
     assert values_of("bnas_cifar10", "drop_path") == (0.2,) and values_of("bnas", "drop_path") == (0.0,)
     for model in ("bnas_a", "bnas"):

@@ -148,6 +148,12 @@ def test_files_with_flipped_bits_run_or_are_refused(content):
     assert None in results and len({*results}) > 5
 
 
+def test_a_file_without_a_graph_is_refused(content):
+    file = Flatbuffer(content)
+    file.model.subgraphs = None
+    assert "has 0 graphs in version 3; valid: one" in refusal(file.pack())
+
+
 def test_every_cut_is_refused(content):
     for size in [*range(0, 64, 3), *range(64, len(content), len(content) // 20)]:
         assert refusal(content[:size]) is not None, size

@@ -255,8 +255,12 @@ def _drop_path(number):
     return drop_path
 
 
-def train(case, network, binary, drops=False):
-    """The loss and the gradients of a step, by key; with drop path if it `drops`."""
+def train(case, network, binary, drops=False, clip_norm=np.inf):
+    """The loss and the gradients of a step, by key; with drop path if it `drops`.
+
+    As in their training on ImageNet, the norm is limited before the gradients of the latent weights are
+    computed. Those that are returned are without a limit.
+    """
     import torch
 
     network.train()
@@ -267,17 +271,20 @@ def train(case, network, binary, drops=False):
         outputs = network(tensor(images(case, BATCH)))
     loss = torch.nn.functional.cross_entropy(outputs, torch.tensor(labels(case, BATCH)))
     loss.backward()
+    norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), clip_norm))
     binary.restore()
     binary.updateBinaryGradWeight()
-    gradients = {k: p.grad.numpy().copy() for k, p in network.named_parameters() if p.grad is not None}
+    whole = 1 / min(1, clip_norm / (norm + 1e-6))
+    gradients = {k: p.grad.numpy() * whole for k, p in network.named_parameters() if p.grad is not None}
     return float(loss.detach()), gradients
 
 
-def optimize(case, network, binary, schedule):
+def optimize(case, network, binary, schedule, clip_norm):
     """Train for `STEPS` steps on one batch with their optimizer.
 
     Args:
         schedule: "one_cycle", over all steps, or "cosine_restarts", a restart after half of them.
+        clip_norm: the largest norm of the gradient.
 
     Yields:
         The gradients of each step and the weights after it, by key, those of binary kernels centered.
@@ -296,7 +303,7 @@ def optimize(case, network, binary, schedule):
     for step in range(STEPS):
         if not cycle:
             scheduler.step(step)
-        _, gradients = train(case, network, binary)
+        _, gradients = train(case, network, binary, clip_norm=clip_norm)
         optimizer.step()
         if cycle:
             scheduler.step()

@@ -13,6 +13,7 @@ from bnn_keras.cli.network import parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.nn import scaled_sign
 from bnn_keras.nn.binary import is_one_bit
+from bnn_keras.training import optimizers
 from tests.zoo.bnas_authors import ALL_OPERATIONS
 from tests.zoo.whole_road import train_save_load_convert
 from zoo import bnas, genotype
@@ -71,7 +72,7 @@ def test_the_layers_that_only_zeroise_takes_are_counted_apart(settings, unused):
     ("settings", "binary"),
     [
         ({}, 6),
-        ({"name": "bnas_d", "size": 64}, 20),
+        pytest.param({"name": "bnas_d", "size": 64}, 20, marks=pytest.mark.large),
         pytest.param({"size": 40, **ALL_OPERATIONS}, 18, marks=pytest.mark.large),
         pytest.param({"released_slip": True, "cells": 4}, 8, marks=pytest.mark.large),
     ],
@@ -170,6 +171,26 @@ def test_a_scaled_sign_and_its_gradient():
         np.testing.assert_allclose(values[..., channel], np.sign(w) * np.abs(w).mean(), rtol=1e-12)
         wanted = (np.abs(w).mean() * g + np.sign(w) * (np.sign(w) * g).mean()) * (1 - 1 / 4) * 36
         np.testing.assert_allclose(found[..., channel], wanted, rtol=1e-12)
+    np.testing.assert_allclose(quantizer.upstream(kernel, found), upstream, rtol=1e-10)
+
+
+def test_the_norm_that_is_clipped_is_that_of_the_gradient_of_the_signs():
+    layer = scaled_sign.scaled_conv(2, 3)
+    model = tf.keras.Sequential([tf.keras.Input((3, 3, 4)), layer])
+    (variable,) = model.trainable_variables
+    kernel = np.random.default_rng(0).uniform(-1, 1, variable.shape).astype(np.float32)
+    kernel[..., 1] = 0  # it has lost its gradient
+    variable.assign(kernel)
+    upstream = np.random.default_rng(1).normal(0, 1, variable.shape).astype(np.float32)
+    with tf.GradientTape() as tape:
+        product = tf.reduce_sum(layer.kernel_quantizer(variable) * upstream)
+    gradient = tape.gradient(product, variable)
+    norm = np.linalg.norm(upstream[..., 0])
+    assert np.linalg.norm(gradient) > 2 * norm
+    optimizer = optimizers.get("sgd", 1.0, momentum=0.0, clip_norm=norm / 4)
+    optimizer.apply_gradients([(gradient, variable)])
+    moved = kernel - scaled_sign.center(kernel - gradient / 4)  # the kernel is centered after the step
+    np.testing.assert_allclose((kernel - variable.numpy()), moved, atol=1e-5)
 
 
 def test_a_scaled_sign_of_some_channels_has_the_scale_of_all():

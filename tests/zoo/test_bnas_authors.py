@@ -14,6 +14,7 @@ from zoo import recipes
 from zoo.checkpoints import bnas
 
 TOLERANCE = 1e-9
+CLIPPED = 0.5  # largest norm of a gradient, smaller than those of the network's steps
 ZERO = 1e-12  # gradients that are 0 but for rounding, as a share of the largest: shifts before a BatchNorm
 runs_the_code = oracle.runs_the_code(authors.SOURCE)
 pytestmark = pytest.mark.usefixtures("float64")
@@ -113,12 +114,15 @@ def test_the_steps_of_an_optimizer(name):
     pytest.importorskip("torch", reason="torch runs the authors' code")
     case, recipe = authors.QUICK[0], recipes.load(name)
     recipe = recipe.override(epochs=4 if recipe.restart_epochs is None else 10)
+    if recipe.clip_norm:
+        recipe = recipe.override(clip_norm=CLIPPED)
     model = fill(build(case), case)
     names, variables = naming(model), model.trainable_variables
     optimizer = optimizers.optimizer_of(recipe, steps_per_epoch=authors.STEPS // 4)
     optimizer.build(variables)
     keys = list(oracle.weights_by_key(model, names))
-    for gradients, after in authors.optimize(case, *authors.build(case), recipe.schedule):
+    clip_norm = recipe.clip_norm or np.inf
+    for gradients, after in authors.optimize(case, *authors.build(case), recipe.schedule, clip_norm):
         found = [oracle.ours(gradients[key]) for key in keys]
         optimizer.apply_gradients(zip(found, variables, strict=True))
         for key, array in oracle.weights_by_key(model, names).items():

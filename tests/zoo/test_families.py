@@ -4,7 +4,7 @@ import pytest
 
 import zoo
 from bnn_keras import deploy
-from bnn_keras.deploy.bundle import job
+from bnn_keras.deploy.bundle.images import samples
 from tests.networks import images, of_one_sign, partly_zero, randomise
 from tests.zoo.test_baselines import FAMILIES, TINY
 from tests.zoo.whole_road import save_load_convert, train_save_load_convert
@@ -87,6 +87,6 @@ def test_a_network_at_its_start_converts(name, start):
 def test_full_size_round_trip(name, tmp_path):
     # BNAS is published in two sizes.
     edge = 32 if zoo.registry.variant(name).get("stem") == "thumbnail" else 224
-    report = save_load_convert(zoo.build(name, (edge, edge, 3)), tmp_path, job.samples(edge, edge, 1))
+    report = save_load_convert(zoo.build(name, (edge, edge, 3)), tmp_path, samples(edge, edge, 1))
     assert not report.problems
     print(f"\n{name}: {'; '.join(deploy.lines(report))}")

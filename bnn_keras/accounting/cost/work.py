@@ -61,6 +61,8 @@ def work_of(file: Flatbuffer, op: Op, operator: Any) -> Work:
     if op.name in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
         window = operator.builtinOptions
         return Work(op.name, kind, _pooling(window.filterHeight * window.filterWidth, output))
+    if op.name == "REVERSE_V2":
+        return Work(_reversed(file, op), kind, {"element": math.prod(output)})
     form, units = _MOVES.get(op.name, _other)(op.name, shapes, [file.shape(i) for i in op.outputs])
     return Work(form, kind, units)
 
@@ -140,6 +142,13 @@ def _row(shapes: list[tuple[int, ...]], output: tuple[int, ...]) -> int:
 def _pooling(taps: int, output: tuple[int, ...]) -> Units:
     size = math.prod(output)
     return {"element": size, "output tap": size * taps, "pixel": math.prod(output[:-1])}
+
+
+def _reversed(file: Flatbuffer, op: Op) -> str:
+    """With the channels among the axes that are turned, TFLite's kernel copies value by value."""
+    last = len(file.shape(op.inputs[0])) - 1
+    axes = file.constant(op.inputs[1]).reshape(-1) if file.is_constant(op.inputs[1]) else ()
+    return f"{op.name} of all" if last in axes else op.name
 
 
 def _copied(name: str, shapes: list[tuple[int, ...]], outputs: list[tuple[int, ...]]) -> tuple[str, Units]:

@@ -21,7 +21,8 @@ from bnn_keras.deploy.conversion import borders, forms, frozen
 from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps, tied_taps
 from bnn_keras.deploy.exemptions import exempt
 from bnn_keras.deploy.portable import converter, kernels
-from bnn_keras.deploy.rewrite.operations import Network, compute
+from bnn_keras.deploy.rewrite.computing import compute
+from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph
 from bnn_keras.nn.inference import infer
@@ -36,7 +37,7 @@ INPUT = "image"
 def to_flatbuffer(
     model: tf.keras.Model,
     unchecked: Sequence[str] = (),
-    options: rewrite.Options = rewrite.DEFAULT,
+    options: rewrite.Options = rewrite.OPTIMIZED,
     input_type: str = FLOAT32,
 ) -> bytes:
     """Convert a model, without checking anything.

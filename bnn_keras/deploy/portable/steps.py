@@ -18,7 +18,9 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.deploy.rewrite.operations import KINDS, LAYER, THRESHOLD, Network, Operation, round_up
+from bnn_keras.deploy.rewrite.computing import round_up
+from bnn_keras.deploy.rewrite.kinds import kind
+from bnn_keras.deploy.rewrite.operations import LAYER, THRESHOLD, Network, Operation
 from bnn_keras.nn.binary import are_binary, is_one_bit, kernel_of
 from bnn_keras.nn.float64 import rebuild
 from bnn_keras.nn.graph import Call
@@ -117,19 +119,15 @@ def _replace(
     kernel = kernel * scale
     sums = kernel.sum(2, keepdims=True)
     constants = {"kernel": kernel * (2 / TOP), "shift": shift - sums.sum((0, 1, 2))}
+    constants |= {"unit": np.abs(kernel).max((0, 1, 2)), "zero": shift}
     if border != -1 and _has_border(step.shape[1:3], kernel.shape[:2], **settings):
         # The sums over the places inside of the image alone, and the signs outside of it.
         constants["border"] = -(1 + border) / TOP * sums
         constants["shift"] = shift + border * sums.sum((0, 1, 2))
         network.extra += [(call, sums.size), (call, sums.shape[-1])]  # every convolution has a bias
     # The last operation becomes the new one, so that its users keep it.
-    last.kind, last.inputs, last.constants, last.settings, last.call = (
-        STEP_CONV,
-        [step],
-        constants,
-        settings,
-        call,
-    )
+    last.kind, last.inputs, last.constants, last.call = STEP_CONV, [step], constants, call
+    last.settings = {**settings, "outside": border}
 
 
 def _with_scale_and_shift(
@@ -179,8 +177,24 @@ def _is_only_for(users: Users, threshold: Operation, join: Operation) -> bool:
 def _new_step(network: Network, x: Operation, threshold: np.ndarray, call: Call | None) -> Operation:
     network.extra += [(call, x.channels)] * 2
     threshold = np.broadcast_to(threshold, (x.channels,))
+    if x.kind == STEP_CONV:
+        threshold = _between_sums(x, threshold)
     settings = {"offset": offset_of(round_up(threshold, np.float32))}
     return Operation(STEP, [x], x.shape, {THRESHOLD: threshold}, settings, call)
+
+
+def _between_sums(conv: Operation, threshold: np.ndarray) -> np.ndarray:
+    """Thresholds between those values of a convolution that lie at both sides of the given ones.
+
+    A sum of signs is a whole number, and 0 often. Its output is rounded and could fall on either side of a
+    threshold that it is equal to.
+    """
+    unit, zero = conv.constants["unit"], conv.constants["zero"]
+    places = (threshold - zero) / unit
+    nearest = np.rint(places)
+    # A quotient that is a whole number but for its rounding is that number.
+    places = np.where(np.abs(places - nearest) < 1e-9 * (1 + np.abs(places)), nearest, places)
+    return zero + unit * (np.ceil(places) - 0.5)
 
 
 def offset_of(threshold: np.ndarray) -> np.ndarray:
@@ -201,6 +215,7 @@ def _has_border(image: Any, window: Any, strides: Any, padding: str, dilations: 
     )
 
 
+@kind(STEP)
 def _compute_step(x: tf.Tensor, threshold: tf.Tensor, offset: np.ndarray) -> tf.Tensor:
     if x.dtype != tf.float32:
         return TOP * tf.cast(x >= threshold, x.dtype)
@@ -209,21 +224,33 @@ def _compute_step(x: tf.Tensor, threshold: tf.Tensor, offset: np.ndarray) -> tf.
     return tf.nn.relu6(tf.nn.depthwise_conv2d(x, steep, [1, 1, 1, 1], "VALID") + offset)
 
 
+@kind(STEP_CONV)
 def _compute_step_conv(
     x: tf.Tensor,
     kernel: tf.Tensor,
     shift: tf.Tensor,
+    unit: tf.Tensor,
+    zero: tf.Tensor,
     strides: Any,
     padding: str,
     dilations: Any,
+    outside: float,
     border: tf.Tensor | None = None,
 ) -> tf.Tensor:
+    """The sums of signs times a unit, and a shift, which is the output where a sum is zero.
+
+    Args:
+        x: steps.
+        kernel, shift, border: what the file computes with.
+        unit, zero: the same as what is meant, with which float64 computes exactly.
+        outside: the sign around the image.
+    """
+    if x.dtype != tf.float32 and not outside:
+        signs = x * (2 / TOP) - 1
+        return tf.nn.conv2d(signs, tf.sign(kernel), strides, padding, dilations=dilations) * unit + zero
     sums = tf.nn.conv2d(x, kernel, strides, padding, dilations=dilations) + shift
     if border is None:
         return sums
     # Always TOP, which the converter does not know: it would store the sums of each pixel.
     inside = tf.nn.relu6(x[..., :1] + TOP)
     return sums + tf.nn.conv2d(inside, border, strides, padding, dilations=dilations)
-
-
-KINDS[STEP], KINDS[STEP_CONV] = _compute_step, _compute_step_conv

@@ -16,22 +16,26 @@ from bnn_keras.deploy.portable import steps
 from bnn_keras.deploy.rewrite import (
     average_pools,
     carried_shifts,
+    common_factors,
     free_thresholds,
     groups,
     image_shifts,
     late_joins,
     means,
+    pixel_pairs,
     pooled_shifts,
     recouplings,
     scales,
     sections,
     thresholds,
+    turns,
 )
+from bnn_keras.deploy.rewrite.applied import Applied
 from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.deploy.rewrite.reading import read
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.nn.graph import Graph
-from bnn_keras.settings.runtime import BUILTIN, LCE, RUNTIMES
+from bnn_keras.settings.runtime import BUILTIN, LCE, LCE_XNNPACK, RUNTIMES
 
 NOTE = "bnn_keras.rewrite"  # name of the options in a file
 # In the order in which they are applied.
@@ -42,12 +46,15 @@ REWRITES: tuple[ModuleType, ...] = (
     recouplings,
     means,
     carried_shifts,
+    common_factors,
     sections,
     late_joins,
     free_thresholds,
     groups,
     average_pools,
+    turns,
     image_shifts,
+    pixel_pairs,
 )
 NAMES = tuple(rewrite.NAME for rewrite in REWRITES)
 
@@ -94,41 +101,11 @@ class Options:
         return cls(held.runtime, held.skip)
 
 
-# All rewrites, and none.
+# All rewrites, which is the default, and none.
 OPTIMIZED, IDENTITY = Options(), Options(skip=NAMES)
-DEFAULT = IDENTITY
 
 
-@dataclasses.dataclass(frozen=True)
-class Applied:
-    """What a rewrite did.
-
-    Args:
-        name: of the rewrite.
-        places: where it applies.
-        removed, added: numbers of operations by kind.
-        needs: what it applies to, in words.
-    """
-
-    name: str
-    places: int
-    removed: dict[str, int]
-    added: dict[str, int]
-    needs: str
-
-    @property
-    def sentence(self) -> str:
-        """What it did, in words."""
-        if not self.places:
-            return f"{self.name}: applies nowhere, as it needs {self.needs}"
-        removed, added = (
-            ", ".join(f"{n} {kind}" for kind, n in of.items()) for of in (self.removed, self.added)
-        )
-        changes = [f"{verb} {what}" for verb, what in (("removes", removed), ("adds", added)) if what]
-        return f"{self.name}: applies in {self.places} places, {', '.join(changes) or 'changes their form'}"
-
-
-def rewritten(graph: Graph, options: Options = DEFAULT) -> tuple[Network, list[Applied]]:
+def rewritten(graph: Graph, options: Options = OPTIMIZED) -> tuple[Network, list[Applied]]:
     """The operations of a model in the form that the options ask for, and what each rewrite did.
 
     Args:
@@ -137,10 +114,12 @@ def rewritten(graph: Graph, options: Options = DEFAULT) -> tuple[Network, list[A
     """
     network = read(graph)
     done = []
+    # Runtimes without LCE run XNNPACK's kernels.
+    cheap_for = LCE_XNNPACK if options.runtime == BUILTIN else options.runtime
     for rewrite in REWRITES:
         if rewrite.NAME not in options.skip:
             before = _kinds(network)
-            places = rewrite.apply(network, options.runtime)
+            places = rewrite.apply(network, cheap_for)
             after = _kinds(network)
             done.append(
                 Applied(rewrite.NAME, places, dict(before - after), dict(after - before), rewrite.NEEDS)

@@ -5,11 +5,16 @@ a window at the border has the mean of fewer pixels.
 """
 
 import math
+from typing import Any
 
+import tensorflow as tf
+
+from bnn_keras.deploy.rewrite.kinds import kind
 from bnn_keras.deploy.rewrite.operations import Network
 
 NAME = "average_pools"
 NEEDS = "average poolings whose windows divide the image"
+AVERAGE_CONV = "average_conv"
 
 
 def apply(network: Network, runtime: str) -> int:
@@ -23,8 +28,15 @@ def apply(network: Network, runtime: str) -> int:
             for edge, window, stride in zip(edges, size, strides, strict=True)
         )
         if covered and size[0] <= 3 and strides[0] == strides[1]:
-            pool.kind = "average_conv"
+            pool.kind = AVERAGE_CONV
             network.extra.append((pool.call, math.prod(size) * pool.channels))
             network.extra.append((pool.call, pool.channels))  # every convolution has a bias
             count += 1
     return count
+
+
+@kind(AVERAGE_CONV)
+def _average_conv(x: tf.Tensor, size: Any, strides: Any, padding: str) -> tf.Tensor:
+    """Average pooling as a depthwise convolution, which is cheaper; windows lie within the image."""
+    kernel = tf.fill([*size, x.shape[-1], 1], tf.constant(1 / (size[0] * size[1]), x.dtype))
+    return tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], padding)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bnn_keras.deploy.rewrite.operations import THRESHOLD, Network, Operation, round_up
+from bnn_keras.deploy.rewrite.computing import round_up
+from bnn_keras.deploy.rewrite.operations import THRESHOLD, Network, Operation
 from bnn_keras.deploy.rewrite.thresholds import FUSING
 
 NAME = "free_thresholds"

@@ -9,7 +9,7 @@ import numpy as np
 
 from bnn_keras.accounting.cost.unit_costs import FLOAT, TABLE
 from bnn_keras.deploy.rewrite.operations import ITEM, Network, Operation
-from bnn_keras.settings.runtime import LCE
+from bnn_keras.settings.runtime import LCE_XNNPACK
 
 NAME = "groups"
 NEEDS = "grouped convolutions"
@@ -20,7 +20,7 @@ BETWEEN = ("scale", "shift", "relu")  # operations that work on each channel by 
 def apply(network: Network, runtime: str) -> int:
     """Choose the form of grouped convolutions; the number of places."""
     grouped = [one for one in network.operations() if one.kind == "grouped_conv"]
-    if runtime != LCE:  # XNNPACK is what runs there
+    if runtime == LCE_XNNPACK:
         for one in grouped:
             one.settings = {**one.settings, "native": True}
         return len(grouped)

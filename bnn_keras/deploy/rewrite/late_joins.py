@@ -5,13 +5,12 @@ before the joining if then nothing takes the whole feature map any more.
 """
 
 from bnn_keras.deploy.rewrite.operations import Network, Operation
-from bnn_keras.settings.runtime import BUILTIN, LCE, LCE_XNNPACK
+from bnn_keras.settings.runtime import LCE, LCE_XNNPACK
 
 NAME = "late_joins"
 NEEDS = "a joined feature map that only poolings take as numbers"
 # TFLite's own poolings start anew for each pixel, which costs more in several sections than one joining does.
-_XNNPACK = ("average_pool", "max_pool")
-POOLINGS = {LCE: ("average_pool",), LCE_XNNPACK: _XNNPACK, BUILTIN: _XNNPACK}
+POOLINGS = {LCE: ("average_pool",), LCE_XNNPACK: ("average_pool", "max_pool")}
 
 
 def apply(network: Network, runtime: str) -> int:

@@ -8,7 +8,8 @@ model: where the scale is negative, the threshold is the next larger number.
 
 import numpy as np
 
-from bnn_keras.deploy.rewrite.operations import Network, Operation, round_up
+from bnn_keras.deploy.rewrite.computing import round_up
+from bnn_keras.deploy.rewrite.operations import Network, Operation
 
 NAME = "thresholds"
 NEEDS = "a BatchNorm without scales of 0 that only binary convolutions take"

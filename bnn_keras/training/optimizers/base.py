@@ -23,7 +23,8 @@ class Optimizer(tf.keras.optimizers.Optimizer):
         learning_rate: a number or a schedule.
         weight_decay, kernel_weight_decay, decay_groups: see `bnn_keras.training.optimizers.decay.Decay`.
         clip_norm: the largest norm of all gradients together; None or 0 for no limit. As in PyTorch's
-            clip_grad_norm_, they are multiplied by clip_norm / (norm + 1e-6) if that is below 1.
+            clip_grad_norm_, they are multiplied by clip_norm / (norm + 1e-6) if that is below 1. Of a
+            kernel whose quantizer has a method `upstream`, the gradient that this gives counts for the norm.
         name: of the optimizer.
         kwargs: for `tf.keras.optimizers.Optimizer`.
     """
@@ -97,7 +98,7 @@ class Optimizer(tf.keras.optimizers.Optimizer):
             return grads_and_vars
         grads_and_vars = [(g, v) for g, v in grads_and_vars if g is not None]
         gradients, variables = zip(*grads_and_vars, strict=True)
-        halves = [tf.cast(tf.nn.l2_loss(g), tf.float64) for g in gradients]
+        halves = [tf.cast(tf.nn.l2_loss(_measured(g, v)), tf.float64) for g, v in grads_and_vars]
         factor = self.clip_norm / (tf.sqrt(2 * tf.add_n(halves)) + 1e-6)
         # Most steps need no clipping: the condition saves them a pass over the gradients.
         clipped = tf.cond(
@@ -159,3 +160,11 @@ class Optimizer(tf.keras.optimizers.Optimizer):
             "decay_groups": self.decay.groups,
             "clip_norm": self.clip_norm,
         }
+
+
+def _measured(gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
+    """The gradient that counts for the norm."""
+    upstream = getattr(getattr(variable, "quantizer", None), "upstream", None)
+    return (
+        gradient if upstream is None else upstream(getattr(variable, "latent_variable", variable), gradient)
+    )

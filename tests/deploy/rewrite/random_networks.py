@@ -1,33 +1,98 @@
-"""Random small networks of the zoo's blocks, and what a list of operations computes in float64."""
+"""Random small networks of the zoo's blocks, and what a list of operations computes in float64.
+
+Most of the time goes into building layers. So blocks are built as a tree, each on the output of a random
+other one, and a network is what lies on the way from one place in the tree to another.
+"""
+
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
 
-from bnn_keras.deploy.rewrite.operations import compute
+from bnn_keras.deploy.rewrite.computing import compute
 from bnn_keras.nn import layers, normalization
-from bnn_keras.nn.float64 import rebuild
-from bnn_keras.nn.graph import run_graph
+from bnn_keras.nn.graph import Graph, Value, read_graph, run_graph
 from bnn_keras.nn.inference import infer
-from bnn_keras.nn.registration import is_function
-from tests.networks import binary_conv, randomise
+from tests.networks import binary_conv, images, randomise
 from zoo import bnext, meliusnet, pytorch, shared
 
 keras = tf.keras.layers
 SIZE = 16  # pixels of an edge of the image
+BLOCKS_OF_TREE = 16
+HEADS = 2
+DEEPEST = 5  # blocks after each other
 
 
-def network(seed):
-    """A network of random blocks, with weights of the kinds that rewrites have to know."""
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    """Blocks that were built on each other.
+
+    Args:
+        graph: of all of them.
+        values: all tensors of the graph, for one image, in float64.
+        ends: the places where networks may start and end, each with the places on the way to it.
+    """
+
+    graph: Graph
+    values: dict[Value, tf.Tensor]
+    ends: dict[Value, list[Value]]
+
+    def network(self, rng):
+        """A random network: the graph from one place to a later one."""
+        ends = [end for end, before in self.ends.items() if before]
+        end = ends[rng.integers(len(ends))]
+        before = self.ends[end]
+        start = before[0] if rng.random() < 0.5 else before[rng.integers(len(before))]
+        return Graph(tuple(_calls_between(self.graph, start, end)), (start,), (end,))
+
+
+def _calls_between(graph, start, end):
+    needed, found = {end}, []
+    for call in reversed(graph.calls):
+        if needed.intersection(call.outputs) and start not in call.outputs:
+            found.append(call)
+            needed.update(call.inputs)
+    return reversed(found)
+
+
+def tree(seed):
+    """A tree of random blocks, with weights of the kinds that rewrites have to know."""
     rng = np.random.default_rng(seed)
+    tf.keras.backend.set_floatx("float64")
+    try:
+        model, parents = _build(rng)
+        _change_norms(randomise(model, seed), rng)
+    finally:
+        tf.keras.backend.set_floatx("float32")
+    graph = read_graph(model)
+    places = [*graph.inputs, *graph.outputs]
+    ends = {}
+    for place, parent in zip(places, parents, strict=True):
+        ends[place] = [] if parent is None else [*ends[places[parent]], places[parent]]
+    image = tf.constant(images(1, SIZE, seed), tf.float64)
+    return Tree(graph, run_graph(graph, {graph.inputs[0]: image}, call_layer), ends)
+
+
+def _build(rng):
+    """A model with the output of every block, and for each place the number of the one before it."""
     image = tf.keras.Input((SIZE, SIZE, 3))
     x = layers.Normalize(*normalization.MEAN_STD["imagenet2012"], name="normalize")(image)
-    x = layers.Rotate180(name="turn")(x) if rng.random() < 0.5 else x
-    x = FIRST[rng.integers(len(FIRST))](x, rng)
-    for number in range(rng.integers(2, 5)):
-        x = BLOCKS[rng.integers(len(BLOCKS))](x, rng, f"block{number}")
-    x = keras.GlobalAveragePooling2D(name="pool")(x)
-    model = tf.keras.Model(image, keras.Dense(3, name="head")(x), name=f"random{seed}")
-    return _change_norms(randomise(model, seed), rng)
+    turned = layers.Rotate180(name="turn")(x)
+    starts = [FIRST[0](x, rng, "first0"), FIRST[1](turned, rng, "first1"), FIRST[2](x, rng, "first2")]
+    places, parents, depths = [image, *starts], [None, 0, 0, 0], [0, 1, 1, 1]
+    # Each at least once, in random order.
+    chosen = [*rng.permutation(len(BLOCKS)), *rng.integers(len(BLOCKS), size=BLOCKS_OF_TREE)]
+    for number in range(BLOCKS_OF_TREE):
+        parent = int(rng.choice([i for i, depth in enumerate(depths) if 0 < depth < DEEPEST]))
+        block = _head if number >= BLOCKS_OF_TREE - HEADS else BLOCKS[chosen[number]]
+        places.append(block(places[parent], rng, f"block{number}"))
+        parents.append(parent)
+        depths.append(DEEPEST if block is _head else depths[parent] + 1)
+    return tf.keras.Model(image, places[1:]), parents
+
+
+def _head(x, rng, name):
+    return keras.Dense(3, name=f"{name}/dense")(keras.GlobalAveragePooling2D(name=f"{name}/pool")(x))
 
 
 def _change_norms(model, rng):
@@ -44,16 +109,17 @@ def _change_norms(model, rng):
 KINDS = ((0.5, 0.5, 0, 0, 0), (0.4, 0.4, 0.2, 0, 0), (0.6, 0.2, 0.1, 0.1, 0), (0.7, 0.2, 0, 0, 0.1))
 
 
-def _stem(x, rng):
-    return shared.stem(x, "grouped", int(rng.integers(2, 4)))
+def _stem(x, rng, name):
+    return shared.stem(x, "grouped", int(rng.integers(2, 4)), name)
 
 
-def _conv_stem(x, rng):
-    return bnext.stem_layers(x, "conv3x3", int(rng.choice([8, 17, 32])))
+def _conv_stem(x, rng, name):
+    x = pytorch.conv(x, int(rng.choice([8, 17, 32])), 3, f"{name}/conv", 2)
+    return shared.batch_norm(x, name)
 
 
-def _thumbnail(x, rng):
-    return shared.conv(x, int(rng.choice([8, 32, 64])), 3, "stem")
+def _thumbnail(x, rng, name):
+    return shared.conv(x, int(rng.choice([8, 32, 64])), 3, name)
 
 
 def _melius(x, rng, name):
@@ -114,23 +180,11 @@ FIRST = (_stem, _conv_stem, _thumbnail)
 BLOCKS = (_residual, _melius, _melius, _naive, _transition, _plain, _elm, _halves, _several)
 
 
-def caller():
-    """Calls layers in float64, each rebuilt once."""
-    twins = {}
-
-    def call(one, fill):
-        if id(one.layer) not in twins:
-            twins[id(one.layer)] = one.layer if is_function(one.layer) else rebuild(one.layer)
-        return infer(twins[id(one.layer)], fill(one.args), fill(one.kwargs))
-
-    return call
+def call_layer(one, fill):
+    """Call a layer."""
+    return infer(one.layer, fill(one.args), fill(one.kwargs))
 
 
-def model64(graph, images):
-    """The values of a model in float64."""
-    return run_graph(graph, {graph.inputs[0]: tf.constant(images, tf.float64)}, caller())
-
-
-def network64(network, images):
+def network64(network, image):
     """The outputs of all operations in float64."""
-    return compute(network, tf.constant(images, tf.float64), caller())
+    return compute(network, image, call_layer)

@@ -26,6 +26,7 @@ def dense():
     """A grouped stem, a block and a transition of MeliusNet, with sections of whole words of channels."""
     image = tf.keras.Input((16, 16, 3))
     x = layers.Normalize(*normalization.MEAN_STD["imagenet2012"], name="normalize")(image)
+    x = layers.Rotate180(name="turn")(x)
     for number, (strides, groups) in enumerate(((2, 1), (1, 4))):
         x = shared.conv(x, 32, 3, f"conv{number}", strides, groups)
         x = shared.relu(shared.batch_norm(x, f"conv{number}_bn"), f"conv{number}_relu")
@@ -96,6 +97,18 @@ def test_a_rewritten_network_is_verified_and_costs_less(name, runtime):
     said = "\n".join(deploy.lines(report))
     assert all(f"rewrite {name}: applies" in said for name in rewrite.NAMES)
     assert "applies nowhere, as it needs " in said
+
+
+def test_a_network_whose_biases_are_still_0_is_verified():
+    image = tf.keras.Input((8, 8, 3))
+    module, x = bnext.Module(), bnext.stem_layers(image, "thumbnail", 32)
+    for number, block in enumerate((module.elm, module.plain, module.plain, module.plain)):
+        x = block(x, 1, f"module{number}")
+    model = around(image, x)
+    for layer in model.layers:
+        if isinstance(layer, layers.Bias):
+            layer.bias.assign(tf.zeros_like(layer.bias))
+    assert not deploy.convert(harden(model), images(2, 8))[1].problems
 
 
 def test_a_file_says_its_form_and_another_form_is_refused():
@@ -187,6 +200,21 @@ def take_the_largest(network):
     first(network, "average_conv").kind = "max_pool"
 
 
+def do_not_turn_channels(network):
+    conv = first(network, "conv", lambda one: one.inputs[0].kind == "turn")
+    conv.constants = {"kernel": conv.constants["kernel"][:, :, ::-1]}
+
+
+def start_at_another_pixel(network):
+    conv = first(network, "conv", lambda one: one.inputs[0].kind == "pairs")
+    conv.constants = {"kernel": np.roll(conv.constants["kernel"], 3, axis=2)}
+
+
+def forget_to_add_one(network):
+    product = first(network, "multiply", lambda one: one.inputs[0].kind == "increment")
+    product.inputs = [product.inputs[0].inputs[0], product.inputs[1]]
+
+
 MISTAKES = {
     "thresholds": ("dense", do_not_turn),
     "scales": ("dense", scale_twice),
@@ -200,7 +228,13 @@ MISTAKES = {
     "carried_shifts": ("attention", carry_twice),
     "late_joins": ("attention", swap_pooled_sections),
     "average_pools": ("attention", take_the_largest),
+    "turns": ("dense", do_not_turn_channels),
+    "common_factors": ("attention", forget_to_add_one),
+    "pixel_pairs": ("dense", start_at_another_pixel),
 }
+
+
+FOR_XNNPACK = ("common_factors", "pixel_pairs")
 
 
 @pytest.mark.parametrize("name", rewrite.NAMES)
@@ -216,7 +250,8 @@ def test_a_mistake_in_a_rewrite_is_refused(name, monkeypatch):
         return found, applied
 
     monkeypatch.setattr(rewrite, "rewritten", mistaken)
-    assert deploy.verify(model, deploy.to_flatbuffer(model, options=rewrite.OPTIMIZED), pixels).problems
+    options = rewrite.Options(LCE_XNNPACK if name in FOR_XNNPACK else LCE)
+    assert deploy.verify(model, deploy.to_flatbuffer(model, options=options), pixels).problems
 
 
 def test_a_tie_of_the_output_is_not_believed(monkeypatch):
