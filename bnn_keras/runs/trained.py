@@ -15,11 +15,10 @@ from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.augmentation import Augmentation, Kind
 from bnn_keras.settings.checkpoint import BEST
-from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES, UINT8
+from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES
 from bnn_keras.settings.orientation import UPRIGHT
 from bnn_keras.settings.preprocessing import Preprocessing
 from bnn_keras.tflite.checking import LARGEST_FILE
-from bnn_keras.tflite.images import as_bytes
 from bnn_keras.tflite.interpreter import Interpreter
 
 VALID = "a run folder, a .keras, a .weights.h5 or a .tflite file"
@@ -308,12 +307,8 @@ def _read_tflite(path: Path) -> TrainedNetwork:
             f"{path} takes {', '.join(taken)} and gives {', '.join(given)}; valid: a network from one "
             f"float32 or uint8 image to one float32 array."
         )
-    ((shape, kind),), ((scores, _),) = sides
-
-    def logits(images: np.ndarray) -> np.ndarray:
-        return interpreter.predict(as_bytes(images) if kind == UINT8 else images)
-
-    network = TrainedNetwork(path, logits, shape[1:], scores[-1], is_classifier=len(scores) == 2)
+    ((shape, _),), ((scores, _),) = sides
+    network = TrainedNetwork(path, interpreter.predict, shape[1:], scores[-1], is_classifier=len(scores) == 2)
     manifest = path.with_suffix(".json")
     if not manifest.is_file():
         return network
@@ -324,11 +319,11 @@ def _read_tflite(path: Path) -> TrainedNetwork:
         raise UserError(f"{manifest} names {named} classes; {path} has {network.classes}.")
 
     def turned(images: np.ndarray) -> np.ndarray:
-        return logits(images[:, ::-1, ::-1])
+        return interpreter.predict(images[:, ::-1, ::-1])
 
     return dataclasses.replace(
         network,
-        logits=logits if said.input.orientation == UPRIGHT else turned,
+        logits=interpreter.predict if said.input.orientation == UPRIGHT else turned,
         class_names=said.class_names or None,
         trained_on=said.input,
     )

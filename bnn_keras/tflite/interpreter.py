@@ -25,6 +25,7 @@ from bnn_keras.errors import UserError
 from bnn_keras.tflite import interpreter_process
 from bnn_keras.tflite.checking import check_tflite
 from bnn_keras.tflite.flatbuffer import Flatbuffer
+from bnn_keras.tflite.images import as_bytes
 from bnn_keras.tflite.interpreter_process import LCE, LITERT, LITERT_PLAIN, SECONDS
 from bnn_keras.tflite.operations import CUSTOM_OPERATIONS
 
@@ -85,7 +86,8 @@ class Interpreter:
         """Run the file on each image.
 
         Args:
-            images: [batch, ...]; or a list with such an array for each input of the file.
+            images: [batch, ...]; or a list with such an array for each input of the file. An input of bytes
+                gets them rounded.
 
         Returns:
             [batch, ...]; or a list with such an array for each output of the file, if it has several.
@@ -102,7 +104,8 @@ class Interpreter:
         if given != taken:
             raise UserError(f"{self.name} takes arrays of shapes {taken}. Received: {given}.")
         for array, (_, kind) in zip(arrays, self.inputs, strict=True):
-            self._send(np.ascontiguousarray(array, kind).tobytes())
+            values = as_bytes(array) if kind == "uint8" else array
+            self._send(np.ascontiguousarray(values, kind).tobytes())
         self.seconds = []
         rows = [self._receive_image() for _ in arrays[0]]
         return [np.stack(column) for column in zip(*rows, strict=True)]

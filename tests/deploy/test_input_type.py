@@ -21,6 +21,7 @@ def test_a_file_that_takes_bytes_is_verified(runtime):
     interpreter = Interpreter(flatbuffer)
     assert interpreter.inputs == [((1, 16, 16, 3), "uint8")] and not report.exceptions
     whole = as_bytes(pixels)
+    np.testing.assert_array_equal(interpreter.predict(pixels), interpreter.predict(whole))  # rounded
     found, expected = interpreter.predict(whole), model(whole.astype(np.float32)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
     # The image itself is compared too: a file that scales it differently is refused.
