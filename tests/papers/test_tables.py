@@ -20,7 +20,7 @@ from zoo import genotype
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 RUNS = published.runs()["runs"]
 # One network of each family and one of the other stem stand for the others by default.
-USUAL = ("meliusneta-grouped", "meliusnet22-conv7x7", "binarydensenet28-grouped", "resnete18-grouped")
+USUAL = ("meliusneta-grouped", "resnete18-grouped")
 # Flags keep their values between calls in one process.
 CHEAP = {"resnete18", "mobilenetv1_050", "meliusnet22"}
 

@@ -84,6 +84,7 @@ def run(folder, *callbacks, recipe=RECIPE):
     return model
 
 
+@pytest.mark.large
 def test_a_stopped_run_ends_like_an_undisturbed_one_and_not_like_one_that_drops_nothing(tmp_path):
     with pytest.raises(StopError):
         run(tmp_path / "stopped", Kill())

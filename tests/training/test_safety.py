@@ -42,16 +42,24 @@ class Spoiled(tf.keras.Model):
         return logs
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path, undisturbed):
-    def make(network):
-        return Spoiled(network.inputs, network.outputs)
+def spoiled(network):
+    return Spoiled(network.inputs, network.outputs)
 
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     folder = runs.RunFolder(tmp_path / "run")
     with pytest.raises(
         UserError, match=r"stem/kernel:0 is no longer finite in step 6 .*earlier checkpoints are kept"
     ):
-        small_run.train(folder.path, make_trainer=make, checkpoint_steps=1)
+        small_run.train(folder.path, make_trainer=spoiled, checkpoint_steps=1)
     assert all(np.isfinite(weight).all() for weight in small_run.weights_of(folder.best_model))
+
+
+@pytest.mark.large
+def test_a_run_whose_weights_were_no_numbers_is_resumed(tmp_path, undisturbed):
+    folder = runs.RunFolder(tmp_path / "run")
+    with pytest.raises(UserError, match="is no longer finite in step 6"):
+        small_run.train(folder.path, make_trainer=spoiled, checkpoint_steps=1)
     # The last checkpoint is that of the fifth step; from there the run ends as if undisturbed.
     small_run.train(folder.path)
     assert_same(folder, undisturbed)

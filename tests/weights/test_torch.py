@@ -171,17 +171,18 @@ def test_shares_are_those_that_the_code_evaluates_with():
 
 def test_truncated_files_and_other_files(torch, model, tmp_path):
     whole = save(torch, tmp_path / "c.pth.tar", state_of(model), epoch=1).read_bytes()
+    taker = small()
     for length in (0, 10, len(whole) // 2, len(whole) - 100):
         path = tmp_path / f"cut{length}.pth.tar"
         path.write_bytes(whole[:length])
         with pytest.raises(UserError, match="is not a whole PyTorch checkpoint|is no checkpoint"):
-            weights.load(small(), path)
+            weights.load(taker, path)
     path = tmp_path / "list.pth"
     torch.save([1, 2], path)
     with pytest.raises(UserError, match="holds neither a state dict"):
-        weights.load(small(), path)
+        weights.load(taker, path)
     with pytest.raises(UserError, match=r"No such file.*\.pth"):
-        weights.load(small(), tmp_path / "none.pth")
+        weights.load(taker, tmp_path / "none.pth")
 
 
 class Code:

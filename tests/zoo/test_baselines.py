@@ -34,7 +34,7 @@ FAMILIES = (
     "mobilenetv1_050",
 )
 # These stand for the others by default.
-USUAL = ("naivenet17", "binarydensenet28", "resnete18", "mobilenetv1_050")
+USUAL = ("naivenet17", "resnete18")
 SOME = [pytest.param(name, marks=() if name in USUAL else pytest.mark.large) for name in FAMILIES]
 
 

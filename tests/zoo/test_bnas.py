@@ -72,7 +72,7 @@ def test_the_layers_that_only_zeroise_takes_are_counted_apart(settings, unused):
     ("settings", "binary"),
     [
         ({}, 6),
-        ({"name": "bnas_d", "size": 64}, 20),
+        pytest.param({"name": "bnas_d", "size": 64}, 20, marks=pytest.mark.large),
         pytest.param({"size": 40, **ALL_OPERATIONS}, 18, marks=pytest.mark.large),
         pytest.param({"released_slip": True, "cells": 4}, 8, marks=pytest.mark.large),
     ],

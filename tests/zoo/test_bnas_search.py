@@ -97,6 +97,7 @@ def test_the_slip_leaves_the_last_kernels_in_32_bits():
     assert len(bnas_search.slipped(3)) == 8
 
 
+@pytest.mark.large
 def test_saved_and_read_again(thin, tmp_path):
     thin.save(tmp_path / "thin.keras")
     again = weights.read_model(tmp_path / "thin.keras")

@@ -12,7 +12,7 @@ from bnn_keras.deploy.conversion import hardening, orientation
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers, normalization, quantizers
 from bnn_keras.runs import trained
-from bnn_keras.settings.orientation import ORIENTATIONS
+from bnn_keras.settings.orientation import ORIENTATIONS, UPSIDE_DOWN
 from tests.networks import images, randomise
 from zoo import bnext
 
@@ -224,6 +224,7 @@ def test_upside_down_takes_the_turned_image():
     assert not any(isinstance(layer, layers.Rotate180) for layer in turned.layers)
 
 
+@pytest.mark.large
 def test_convert_with_either_orientation(tmp_path, capsys):
     model, x = small(32, widths=FEWER), images(2, 32)
     model.save(tmp_path / "m.keras")
@@ -245,6 +246,19 @@ def test_convert_with_either_orientation(tmp_path, capsys):
     for file in files:  # each is read as what it is
         logits = trained.load(file).logits(x)
         np.testing.assert_allclose(logits, wanted, rtol=1e-3, atol=1e-2 * np.ptp(wanted))
+
+
+def test_convert_for_images_that_are_turned_already(tmp_path, capsys):
+    model, x = small(32, widths=FEWER), images(1, 32)
+    model.save(tmp_path / "m.keras")
+    file = tmp_path / "m.tflite"
+    words = ["--images=1", f"--output={file}", f"--orientation={UPSIDE_DOWN}"]
+    assert cli.run(["convert", str(tmp_path / "m.keras"), *words]) == 0
+    manifest = json.loads(file.with_suffix(".json").read_text())
+    assert manifest["input"]["orientation"] == UPSIDE_DOWN and manifest["hardened"]["soft"] > 0
+    assert "hard sign: " in capsys.readouterr().out
+    wanted, found = hardening.harden(model)(x).numpy(), deploy.run(file.read_bytes(), x[:, ::-1, ::-1])
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-2 * np.ptp(wanted))
 
 
 def test_networks_that_do_not_turn_their_image_have_one_orientation(tmp_path, capsys):

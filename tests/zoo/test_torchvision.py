@@ -111,6 +111,7 @@ def save(name, path):
     return path
 
 
+@pytest.mark.large
 def test_resnet34_from_a_file_gives_pytorchs_numbers(float64, tmp_path):
     network = padded("resnet34")
     weights.load(network, save("resnet34", tmp_path / "resnet34.pth"))

@@ -58,12 +58,11 @@ def _estimates(name: str, size: int) -> "tuple[Cost, dict[str, Cost]]":
     model = zoo.build(name, (size, size, 3))
     randomise_statistics(model)
     model = harden(model)
-    forms = {None: deploy.IDENTITY, **{runtime: deploy.Options(runtime) for runtime in COLUMNS}}
-    costs = {
-        key: estimate(Flatbuffer(deploy.to_flatbuffer(model, options=options)))
-        for key, options in forms.items()
-    }
-    return costs.pop(None), costs
+
+    def cost(options: deploy.Options) -> "Cost":
+        return estimate(Flatbuffer(deploy.to_flatbuffer(model, options=options)))
+
+    return cost(deploy.IDENTITY), {runtime: cost(deploy.Options(runtime)) for runtime in COLUMNS}
 
 
 def _millions(cost: "Cost", column: str) -> float:

@@ -23,7 +23,9 @@ def read(graph: Graph) -> Network:
         taken = [made[value] for value in call.inputs]
         reader = READERS.get(type(call.layer))
         built = reader(call, taken, shapes[call.outputs[0]]) if reader and _is_plain(call) else None
-        if built is not None:
+        if built is not None and _is_nothing(built, taken):
+            made[call.outputs[0]] = taken[0]
+        elif built is not None:
             _name(built, taken, call)
             made[call.outputs[0]] = built
         else:
@@ -39,6 +41,11 @@ def _name(built: Operation, taken: list[Operation], call: Call) -> None:
         operation = left.pop()
         operation.call = call
         left += [one for one in operation.inputs if one not in taken]
+
+
+def _is_nothing(built: Operation, taken: list[Operation]) -> bool:
+    """Whether this is an addition of zeros, such as a bias at the start of training: the file has none."""
+    return built.kind == "shift" and built.inputs == taken and not built.constants["shift"].any()
 
 
 def _is_plain(call: Call) -> bool:

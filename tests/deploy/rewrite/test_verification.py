@@ -99,6 +99,18 @@ def test_a_rewritten_network_is_verified_and_costs_less(name, runtime):
     assert "applies nowhere, as it needs " in said
 
 
+def test_a_network_whose_biases_are_still_0_is_verified():
+    image = tf.keras.Input((8, 8, 3))
+    module, x = bnext.Module(), bnext.stem_layers(image, "thumbnail", 32)
+    for number, block in enumerate((module.elm, module.plain, module.plain, module.plain)):
+        x = block(x, 1, f"module{number}")
+    model = around(image, x)
+    for layer in model.layers:
+        if isinstance(layer, layers.Bias):
+            layer.bias.assign(tf.zeros_like(layer.bias))
+    assert not deploy.convert(harden(model), images(2, 8))[1].problems
+
+
 def test_a_file_says_its_form_and_another_form_is_refused():
     model, pixels = built("dense")
     file = Flatbuffer(deploy.to_flatbuffer(model, options=rewrite.Options(skip=("groups",))))
