@@ -6,12 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras.accounting.cost import estimate
 from bnn_keras.deploy.conversion import hardening
 from bnn_keras.deploy.conversion.lowering import to_flatbuffer
 from bnn_keras.deploy.rewrite import IDENTITY, OPTIMIZED, Options
 from bnn_keras.deploy.verification.report import Report, lines, require
 from bnn_keras.deploy.verification.verify import verify
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
+from bnn_keras.tflite.flatbuffer import Flatbuffer
 from bnn_keras.tflite.interpreter import run
 
 __all__ = [
@@ -37,6 +39,7 @@ def convert(
     unchecked: Sequence[str] = (),
     shows_progress: bool = False,
     options: Options = OPTIMIZED,
+    estimates_plain: bool = False,
 ) -> tuple[bytes, Report]:
     """Convert a model and check the file against it.
 
@@ -50,6 +53,8 @@ def convert(
         shows_progress: print how many stages are compared.
         options: the runtime that the file is for, and which rewrites are skipped
             (`bnn_keras.deploy.rewrite`); `IDENTITY` skips all.
+        estimates_plain: estimate also what the file would cost on a device without rewrites. For this the
+            network is converted a second time, and not checked.
 
     Returns:
         The bytes of the .tflite file, and the `Report` of what was compared.
@@ -70,4 +75,9 @@ def convert(
     flatbuffer = to_flatbuffer(hard, unchecked, options)
     report = verify(hard, flatbuffer, images, unchecked, shows_progress)
     require(report, model.name)
-    return flatbuffer, dataclasses.replace(report, hardening=hardening.measure(model, hard, images, labels))
+    plain = None
+    if estimates_plain and set(options.skip) != set(IDENTITY.skip):
+        # Which operations LCE makes one of others is not known without converting.
+        plain = estimate(Flatbuffer(to_flatbuffer(hard, unchecked, IDENTITY)))
+    measured = hardening.measure(model, hard, images, labels)
+    return flatbuffer, dataclasses.replace(report, hardening=measured, plain=plain)

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bnn_keras import deploy, files
-from bnn_keras.deploy.bundle import costs
+from bnn_keras.accounting.cost import estimate
+from bnn_keras.deploy.bundle.costs import Costs
 from bnn_keras.deploy.bundle.images import Compared
 from bnn_keras.deploy.bundle.manifest import manifest_of
 from bnn_keras.deploy.bundle.source import Source
 from bnn_keras.deploy.rewrite import Options
 from bnn_keras.errors import UserError
+from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 
 def write(
@@ -38,12 +40,19 @@ def write(
     files.check_writable(path)
     print(f"converting {source.network.path} ({source.model.name})")
     flatbuffer, report = deploy.convert(
-        source.model, compared.images, compared.labels, unchecked, shows_progress=True, options=options
+        source.model,
+        compared.images,
+        compared.labels,
+        unchecked,
+        shows_progress=True,
+        options=options,
+        estimates_plain=True,
     )
     print("\n".join(deploy.lines(report)))
-    found = costs.measure(source.model, flatbuffer, options)
-    print(found.sentence)
-    manifest = manifest_of(source, path, flatbuffer, report, compared.dataset, options, found)
+    rewritten = estimate(Flatbuffer(flatbuffer))
+    costs = Costs(rewritten, report.plain or rewritten)
+    print(costs.sentence)
+    manifest = manifest_of(source, path, flatbuffer, report, compared.dataset, options, costs)
     beside_path = path.with_suffix(".json")
     # Locked: of two conversions to one name, both files are of the last one.
     with files.locked(path.parent), files.replacing(path) as tflite, files.replacing(beside_path) as beside:
