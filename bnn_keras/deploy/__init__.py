@@ -12,6 +12,7 @@ from bnn_keras.deploy.conversion.lowering import to_flatbuffer
 from bnn_keras.deploy.rewrite import IDENTITY, OPTIMIZED, Options
 from bnn_keras.deploy.verification.report import Report, lines, require
 from bnn_keras.deploy.verification.verify import verify
+from bnn_keras.settings.input_type import FLOAT32
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 from bnn_keras.tflite.interpreter import run
@@ -40,6 +41,7 @@ def convert(
     shows_progress: bool = False,
     options: Options = OPTIMIZED,
     estimates_plain: bool = False,
+    input_type: str = FLOAT32,
 ) -> tuple[bytes, Report]:
     """Convert a model and check the file against it.
 
@@ -55,6 +57,7 @@ def convert(
             (`bnn_keras.deploy.rewrite`); `IDENTITY` skips all.
         estimates_plain: estimate also what the file would cost on a device without rewrites. For this the
             network is converted a second time, and not checked.
+        input_type: of the image that the file takes, "float32" or "uint8", in [0, 255] in both.
 
     Returns:
         The bytes of the .tflite file, and the `Report` of what was compared.
@@ -72,7 +75,7 @@ def convert(
         (8, 20)
     """
     hard = hardening.harden(model)
-    flatbuffer = to_flatbuffer(hard, unchecked, options)
+    flatbuffer = to_flatbuffer(hard, unchecked, options, input_type)
     report = verify(hard, flatbuffer, images, unchecked, shows_progress)
     require(report, model.name)
     plain = None
