@@ -59,7 +59,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         deploy, "convert", lambda _, images, *__, **___: numbers.append(len(images)) or result()
     )
-    monkeypatch.setattr(deploy, "to_flatbuffer", lambda *_, **__: result()[0])
     return numbers
 
 

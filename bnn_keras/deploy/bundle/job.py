@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bnn_keras import deploy, files
-from bnn_keras.deploy.bundle import costs, size
+from bnn_keras.accounting.cost import estimate
+from bnn_keras.deploy.bundle import size
 from bnn_keras.deploy.bundle.costs import Costs
 from bnn_keras.deploy.bundle.images import Compared
 from bnn_keras.deploy.bundle.manifest import manifest_of
@@ -15,6 +16,7 @@ from bnn_keras.deploy.rewrite import Options
 from bnn_keras.errors import UserError
 from bnn_keras.settings.input_type import FLOAT32
 from bnn_keras.settings.runtime import BUILTIN
+from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 
 def write(
@@ -50,13 +52,15 @@ def write(
         unchecked,
         shows_progress=True,
         options=options,
+        estimates_plain=options.runtime != BUILTIN,
         input_type=input_type,
     )
     print("\n".join(deploy.lines(report)))
     if options.runtime == BUILTIN:
         found: Costs | Size = size.measure(source.model, flatbuffer, options)
     else:
-        found = costs.measure(source.model, flatbuffer, options)
+        rewritten = estimate(Flatbuffer(flatbuffer))
+        found = Costs(rewritten, report.plain or rewritten)
     print(found.sentence)
     manifest = manifest_of(source, path, flatbuffer, report, compared.dataset, options, found)
     manifest["input"]["type"] = input_type

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from bnn_keras.accounting.cost import Cost
 from bnn_keras.deploy.conversion.hardening import Hardening
 from bnn_keras.deploy.rewrite import Applied
 from bnn_keras.deploy.verification.binary import BinaryLayer
@@ -47,6 +48,7 @@ class Report:
         hardening: the effect of the hard sign; None for a model without progressive kernels.
         unchecked: the names of the layers that were left unchecked.
         rewrites: what each rewrite did.
+        plain: what the file would cost on a device without rewrites; None if that was not asked.
         sums: of signs, in a file for TFLite's own kernels; None in one for LCE.
     """
 
@@ -59,6 +61,7 @@ class Report:
     hardening: Hardening | None = None
     unchecked: list[str] = dataclasses.field(default_factory=list)
     rewrites: list[Applied] = dataclasses.field(default_factory=list)
+    plain: Cost | None = None
     sums: Sums | None = None
 
     @property
