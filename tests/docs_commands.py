@@ -61,6 +61,7 @@ SMALL = {
     "convert": ["--images=2"],
     "demo": ["--images=2"],
     "evaluate": ["--limit=40"],
+    "quantize": ["--epochs=1", "--seeds=1", "--train_examples=64", "--batch_size=16", "--limit=40"],
 }
 # A part of a command, and why such commands are not run here.
 SKIPPED = {

@@ -24,6 +24,7 @@ import tensorflow as tf
 from bnn_keras.errors import UserError
 from bnn_keras.nn.binary import BITS, FLOAT_BITS, is_one_bit
 from bnn_keras.nn.graph import Call, Graph, Value, infer_shapes, one_bit_values, read_graph
+from bnn_keras.nn.parts import find_parts
 from bnn_keras.nn.registration import traits_of
 
 BOPS_PER_OP = 64  # binary operations that take as long as one in 32 bits
@@ -52,6 +53,8 @@ class Row:
         bits: size of the weights.
         bops, flops: multiply-accumulates, binary and 32-bit.
         note: what is not counted here, and why; "" if everything is.
+        part: of a 32-bit convolution or dense layer, see `bnn_keras.nn.parts`; "" for all other layers.
+        place: its number in the part, counted from 0.
     """
 
     path: str
@@ -65,6 +68,8 @@ class Row:
     bops: int
     flops: int
     note: str
+    part: str = ""
+    place: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,14 +142,14 @@ def profile(
     calls = read_graph(model)
     shapes = infer_shapes(calls, input_shape)
     _check(calls, shapes)
-    binary = one_bit_values(calls)
+    binary, places = one_bit_values(calls), find_parts(calls)
     counted: set[int] = set()
     rows = []
     for call in calls.calls:
         output_shape = shapes[call.outputs[0]]
         macs, note = _operations(call, shapes, dense)
         bops = sum(number for kernel, number in macs if _is_binary_operation(call, kernel, binary))
-        weights = _weights(call.layer, counted)
+        weights, place = _weights(call.layer, counted), places.get(call)
         rows.append(
             Row(
                 path=call.path,
@@ -158,6 +163,8 @@ def profile(
                 bops=bops,
                 flops=sum(number for _, number in macs) - bops,
                 note=note,
+                part=place.part if place else "",
+                place=place.number if place else 0,
             )
         )
     return Profile(model.name, tuple(rows))

@@ -12,6 +12,7 @@ VERBS = (
     "train",
     "search",
     "convert",
+    "quantize",
     "demo",
     "evaluate",
     "predict",

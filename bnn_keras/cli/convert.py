@@ -9,6 +9,8 @@ bnn convert --model=meliusnet22 --weights=meliusnet22_weights.h5 \\
 The network is first rewritten into a form that takes fewer instructions and computes exactly the same; the
 command prints what each rewrite did (docs/cost.md). --no_optimize leaves it as it is.
 
+With --quantize=int8 the 32-bit convolutions and dense layers become integers (docs/quantization.md).
+
 Nothing is written unless every binary convolution is binary in the file, every stage computes what
 the model computes, and the file stores what each layer needs and no more.
 """
@@ -25,15 +27,19 @@ from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES
-from bnn_keras.settings.kinds import Choice, Text
+from bnn_keras.settings.kinds import Choice, Number, Text
 from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
+from bnn_keras.settings.quantization import BRANCH_BITS, CALIBRATION_IMAGES, LARGEST_LOSS
 from bnn_keras.settings.runtime import LCE, RUNTIMES
 
 if TYPE_CHECKING:
+    from bnn_keras.deploy.bundle.integers import Int8
     from bnn_keras.deploy.bundle.source import Source
     from bnn_keras.deploy.rewrite import Options
 
 RUNS = Path("runs")
+INT8 = "int8"
+OF_QUANTIZE = ("calibration_images", "largest_loss", "branch_bits")
 FLAGS = [
     Flag("output", PATH, "the .tflite; in the run folder if not given"),
     flags.which_weights("checkpoint"),
@@ -58,6 +64,14 @@ FLAGS = [
         "a rewrite to leave out; several are possible",
         repeated=True,
     ),
+    Flag("quantize", Choice((INT8,)), "32-bit convolutions and dense layers in integers of 8 bits"),
+    Flag("calibration_images", COUNT, "of the training data, for --quantize", CALIBRATION_IMAGES),
+    Flag("largest_loss", Number(0, 100), "points of accuracy that --quantize may lose", LARGEST_LOSS),
+    Flag(
+        "branch_bits",
+        Choice(BRANCH_BITS),
+        "weights/activations of squeeze-and-expand branches, for --quantize; 4/8 if not given",
+    ),
     Flag("no_optimize", SWITCH, "leave out all rewrites", False),
     Flag("orientation", Choice(ORIENTATIONS), "of the images that the file takes", UPRIGHT),
     Flag("input", Choice(INPUT_TYPES), "type of the images that the file takes: uint8 for bytes", FLOAT32),
@@ -74,7 +88,22 @@ def run(values: FlagValues, positional: list[str]) -> None:
     compared = images.open(source, values.dataset, values.data_dir, values.images)
     if values.orientation == UPSIDE_DOWN:
         source, compared = source.turned(), compared.turned()
-    job.write(source, compared, values.output, values.unchecked, options, values.input)
+    job.write(source, compared, values.output, values.unchecked, options, values.input, _int8(values, source))
+
+
+def _int8(values: FlagValues, source: "Source") -> "Int8 | None":
+    """What the flags of --quantize ask for."""
+    from bnn_keras.deploy.bundle import images, integers
+    from bnn_keras.deploy.quantize import int8
+
+    if values.quantize is None:
+        for name in flags.given(values, OF_QUANTIZE):
+            raise UserError(f"--{name} belongs to --quantize={INT8}: give both. Received: no --quantize.")
+        return None
+    int8.check_branch_bits(source.model, values.branch_bits)
+    dataset = None if values.dataset == images.SAMPLES else values.dataset
+    found = integers.calibration_images(source, dataset, values.data_dir, values.calibration_images)
+    return integers.Int8(found, values.branch_bits, values.largest_loss)
 
 
 def _options(values: FlagValues) -> "Options":

@@ -47,7 +47,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
     elif len(runs) > 1 or seed_folders(runs[0]):
         print(_compare(runs, values.output))
     else:
-        print(_write_page(RunFolder(runs[0]), values.data_dir, values.output))
+        print(write_page(RunFolder(runs[0]), values.data_dir, values.output))
 
 
 def _compare(runs: Sequence[Path], output: str | None) -> Path:
@@ -63,7 +63,7 @@ def _compare(runs: Sequence[Path], output: str | None) -> Path:
     return path
 
 
-def _write_page(folder: "RunFolder", data_dir: str | None, output: str | None) -> Path:
+def write_page(folder: "RunFolder", data_dir: str | None, output: str | None = None) -> Path:
     """Write the page of a run again, or of one that still goes on."""
     from bnn_keras import report
     from bnn_keras.runs import trained

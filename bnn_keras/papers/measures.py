@@ -1,19 +1,14 @@
 """The metrics of the published tables, and how each is taken from a counted model."""
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 from bnn_keras import accounting
+from bnn_keras.accounting.quantized import kernel_weights, quantized
 from bnn_keras.nn.binary import FLOAT_BITS
+from bnn_keras.papers.quantization import PUBLISHED
 
 MIB = 2**20
-# Bits that BNext's post-training quantization leaves each weight of a 32-bit kernel (table 1): 8 in the
-# first and the last layer, 4 in the squeeze-and-expand branch. The released code has 8 for BNext-18's
-# downsampling too.
-QUANTIZED_BITS = 8
-SQUEEZE_BITS = 4
-SQUEEZE_PARTS = ("/squeeze", "/expand")
 BNAS_SHORTCUT = "/shortcut_conv"  # between cells
 
 
@@ -36,22 +31,8 @@ class Metric:
     float_of: Callable[[accounting.Profile], float] | None = None
 
 
-def _kernel_weights(row: accounting.Row) -> int:
-    return sum(math.prod(shape) for shape in row.kernel_shapes)
-
-
 def _weights(profile: accounting.Profile) -> int:
     return sum(row.params for row in profile.rows if row.kernel_shapes)
-
-
-def _quantized_mib(profile: accounting.Profile) -> float:
-    """Size after post-training quantization of the kernels; everything else stays in 32 bits."""
-    bits = sum(row.bits for row in profile.rows)
-    for row in profile.rows:
-        if not row.binary_params:
-            left = SQUEEZE_BITS if row.path.endswith(SQUEEZE_PARTS) else QUANTIZED_BITS
-            bits -= _kernel_weights(row) * (FLOAT_BITS - left)
-    return bits / 8 / MIB
 
 
 def _stored_mib(profile: accounting.Profile) -> float:
@@ -89,11 +70,11 @@ def _bnas_float_flops(profile: accounting.Profile) -> float:
 
 
 def _bnas_bits(profile: accounting.Profile) -> float:
-    return sum(_kernel_weights(row) * (1 if row.binary_params else FLOAT_BITS) for row in _bnas_rows(profile))
+    return sum(kernel_weights(row) * (1 if row.binary_params else FLOAT_BITS) for row in _bnas_rows(profile))
 
 
 def _bnas_float_bits(profile: accounting.Profile) -> float:
-    return sum(_kernel_weights(row) * FLOAT_BITS for row in _bnas_rows(profile))
+    return sum(kernel_weights(row) * FLOAT_BITS for row in _bnas_rows(profile))
 
 
 def _bnas_cells(profile: accounting.Profile) -> int:
@@ -113,15 +94,12 @@ METRICS = {
     "size_mib": Metric(1, "size, MiB", lambda p: p.size_mib),
     "size_mb": Metric(1, "size, 10⁶ bytes", lambda p: p.size_mib * MIB / 1e6),
     "size_stored": Metric(1, "size with unused PReLUs, MiB", _stored_mib),
-    "size_quantized": Metric(1, "size, quantized, MiB", _quantized_mib),
+    "size_quantized": Metric(1, "size, quantized, MiB", lambda p: quantized(p, PUBLISHED).size_mib),
     "bops": Metric(1e9, "BOPs, 10⁹", lambda p: p.bops),
     "flops": Metric(1e8, "FLOPs, 10⁸", lambda p: p.flops),
-    "qops": Metric(1e6, "QOPs, 10⁶", lambda p: p.flops),
+    "qops": Metric(1e6, "QOPs, 10⁶", lambda p: quantized(p, PUBLISHED).qops),
     "ops": Metric(1e8, "OPs, 10⁸", lambda p: p.ops),
-    # Eight operations of 8 bits take the time of one of 32 (BNext's released code).
-    "ops_quantized": Metric(
-        1e8, "OPs, quantized, 10⁸", lambda p: p.bops / accounting.BOPS_PER_OP + p.flops / 8
-    ),
+    "ops_quantized": Metric(1e8, "OPs, quantized, 10⁸", lambda p: quantized(p, PUBLISHED).ops),
     "cells": Metric(1, "cells", _bnas_cells),
     "channels": Metric(1, "channels", _bnas_channels),
     "flops_bnas": Metric(1e8, "FLOPs without shortcuts, 10⁸", _bnas_flops),

@@ -12,6 +12,7 @@ from bnn_keras.report.curves import assistant_switches, authors_curve, history_c
 from bnn_keras.report.samples import THUMBNAIL, Sample, classify_samples
 from bnn_keras.runs import RunFolder, Table
 from bnn_keras.runs.config import RunConfig
+from bnn_keras.runs.quantization import Quantization
 from bnn_keras.runs.table import PERCENTILES
 
 FLIP_COLUMNS = ("kernel", "weights", "stable", "mean", *(f"p{p}" for p in PERCENTILES))
@@ -53,6 +54,7 @@ def write(
         _flips(shares, percentiles, flips) if flips.rows else "",
         _samples(classify_samples(model, dataset)) if dataset else "",
         _accounting(profile),
+        _quantization(folder) if folder.quantization.is_file() else "",
         device.section(folder.path),
         _settings(config),
         page.section("Epochs", page.folded("every epoch", _epochs(history))),
@@ -183,6 +185,11 @@ def _accounting(profile: accounting.Profile) -> str:
         ),
         *(page.paragraph(f"{row.path}: {row.note}") for row in profile.notes),
     )
+
+
+def _quantization(folder: RunFolder) -> str:
+    found = Quantization.read(folder.quantization)
+    return page.section("Fewer bits", page.paragraph(found.explanation), page.table(*found.table()))
 
 
 def _sums(rows: Sequence[accounting.Row]) -> list[int]:

@@ -97,6 +97,11 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def quantization(self) -> Path:
+        """What the study of fewer bits has given."""
+        return self.path / "quantization.json"
+
+    @property
     def finished(self) -> Path:
         """The sentence that says what was reached; the file exists once the run is finished."""
         return self.path / "finished.txt"

@@ -74,7 +74,7 @@ def _check_tensors(file: Flatbuffer) -> None:
             raise DamagedError(f"has a tensor {index} with {len(shape)} axes; valid: at most {LONGEST_RANK}")
         if any(edge < 0 for edge in shape):
             raise DamagedError(f"has a tensor {index} of shape {shape}")
-        size = VALUE_SIZES[kind] * math.prod(shape)
+        size = math.ceil(VALUE_SIZES[kind] * math.prod(shape))
         total += size
         if total > LARGEST_SUM:
             raise DamagedError(f"has tensors of more than {LARGEST_SUM:,} bytes")

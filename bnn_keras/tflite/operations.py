@@ -116,11 +116,12 @@ CUSTOM_OPERATIONS: dict[str, dict[str, tuple[int, int]]] = {
 }
 
 # The bytes of a value, by the names of the schema's tensor types; others are refused.
-VALUE_SIZES = {
+VALUE_SIZES: dict[str, float] = {
     "BOOL": 1,
     "FLOAT16": 2,
     "FLOAT32": 4,
     "FLOAT64": 8,
+    "INT4": 0.5,
     "INT8": 1,
     "INT16": 2,
     "INT32": 4,

@@ -70,7 +70,7 @@ def test_every_unit_of_the_table_is_one_that_operations_do():
     file = Flatbuffer(deploy.to_flatbuffer(tiny_melius(32)))
     for op, operator in zip(file.ops, file.graph.operators, strict=True):
         units |= set(work_of(file, op, operator).units)
-    units |= {"output"}  # of a convolution over one pixel
+    units |= {"output", "weight"}  # of convolutions over one pixel, and with weights of 4 bits
     assert {unit for costs in TABLE.values() for unit in costs} == units
 
 

@@ -84,6 +84,12 @@ TABLE: dict[tuple[str, str], dict[str, Costs]] = {
     ("FULLY_CONNECTED", FLOAT): {"MAC": Costs(1.34, 0.46)},
     ("CONV_2D", INT8): {"MAC": Costs(0.302, 0.290, 0.133, 0.095)},
     ("CONV_2D 1x1", INT8): {"MAC": Costs(0.269, 0.267, 0.100, 0.084)},
+    # A convolution of one pixel is counted as a dense layer.
+    ("CONV_2D of one pixel", INT8): {"MAC": Costs(0.82, 0.31, 0.82, 0.16)},
+    # XNNPACK has no kernel for weights of 4 bits. TFLite's makes bytes of them for each image; that is
+    # estimated from the time that it takes on x86 (0.1 ns a weight), and not counted.
+    ("CONV_2D of 4 bits", INT8): {"MAC": Costs(0.302, None, 0.133), "weight": Costs(0.5)},
+    ("CONV_2D of one pixel, 4 bits", INT8): {"MAC": Costs(0.82), "weight": Costs(0.5)},
     ("CONV_2D grouped", INT8): {"MAC": Costs(14.5, 0.514, 14.5, 0.328)},
     ("DEPTHWISE_CONV_2D", INT8): {"MAC": Costs(0.614, 0.920)},
     ("FULLY_CONNECTED", INT8): {"MAC": Costs(0.82, 0.31, 0.82, 0.16)},
@@ -153,5 +159,7 @@ TABLE: dict[tuple[str, str], dict[str, Costs]] = {
     ("MEAN", INT8): {"input": Costs(115, 0.79)},
     ("QUANTIZE", FLOAT): {"element": Costs(2.25)},
     ("QUANTIZE", INT8): {"element": Costs(2.25)},
+    # TFLite and XNNPACK turn constants into floats once, before the first image.
+    ("DEQUANTIZE of constants", INT8): {"element": Costs(0.0)},
     ("DEQUANTIZE", INT8): {"element": Costs(2.0)},
 }

@@ -49,7 +49,8 @@ def work_of(file: Flatbuffer, op: Op, operator: Any) -> Work:
     if op.name == BCONV:
         return _binary(file, op, operator, kind)
     if op.name == "CONV_2D":
-        return _convolution(shapes[0], shapes[KERNEL], output, kind)
+        of_4_bits = TYPE_NAMES[file.graph.tensors[op.inputs[KERNEL]].type] == "INT4"
+        return _convolution(shapes[0], shapes[KERNEL], output, kind, of_4_bits)
     if op.name == "DEPTHWISE_CONV_2D":
         macs = math.prod(output) * math.prod(shapes[KERNEL][1:3])
         return Work(op.name, kind, {"MAC": macs}, macs)
@@ -61,6 +62,8 @@ def work_of(file: Flatbuffer, op: Op, operator: Any) -> Work:
     if op.name in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
         window = operator.builtinOptions
         return Work(op.name, kind, _pooling(window.filterHeight * window.filterWidth, output))
+    if op.name == "DEQUANTIZE" and file.is_constant(op.inputs[0]):
+        return Work("DEQUANTIZE of constants", kind, {"element": math.prod(output)})
     if op.name == "REVERSE_V2":
         return Work(_reversed(file, op), kind, {"element": math.prod(output)})
     form, units = _MOVES.get(op.name, _other)(op.name, shapes, [file.shape(i) for i in op.outputs])
@@ -72,7 +75,7 @@ def _type(file: Flatbuffer, op: Op) -> str:
     taken = op.name in ("LceQuantize", "QUANTIZE", "DEQUANTIZE")
     index = op.inputs[0] if taken else op.outputs[0]
     name = TYPE_NAMES[file.graph.tensors[index].type]
-    return INT8 if name in ("INT8", "UINT8") else FLOAT
+    return INT8 if name in ("INT4", "INT8", "UINT8") else FLOAT
 
 
 def _binary(file: Flatbuffer, op: Op, operator: Any, kind: str) -> Work:
@@ -89,7 +92,9 @@ def _binary(file: Flatbuffer, op: Op, operator: Any, kind: str) -> Work:
     return Work(BCONV, kind, units, pixels * filters * taps * channels, is_binary=True)
 
 
-def _convolution(taken: tuple[int, ...], kernel: tuple[int, ...], output: tuple[int, ...], kind: str) -> Work:
+def _convolution(
+    taken: tuple[int, ...], kernel: tuple[int, ...], output: tuple[int, ...], kind: str, of_4_bits: bool
+) -> Work:
     filters, *window, channels = kernel
     pixels, taps = math.prod(output[:-1]), math.prod(window)
     macs = pixels * filters * taps * channels
@@ -98,7 +103,10 @@ def _convolution(taken: tuple[int, ...], kernel: tuple[int, ...], output: tuple[
         units = {"MAC": macs, "output tap": pixels * filters * taps, "tap": pixels * groups * taps}
         return Work("CONV_2D grouped", kind, units, macs)
     if kind == INT8:
-        return Work("CONV_2D 1x1" if taps == 1 else "CONV_2D", kind, {"MAC": macs}, macs)
+        form = "CONV_2D of one pixel" if pixels == 1 else "CONV_2D 1x1" if taps == 1 else "CONV_2D"
+        if of_4_bits:
+            form = "CONV_2D of one pixel, 4 bits" if pixels == 1 else "CONV_2D of 4 bits"
+        return Work(form, kind, {"MAC": macs, "weight": math.prod(kernel)}, macs)
     if pixels == 1:
         return Work("CONV_2D of one pixel", kind, {"MAC": macs, "output": filters}, macs)
     units = {

@@ -9,6 +9,7 @@ from bnn_keras.accounting.cost import estimate
 from bnn_keras.deploy.bundle import size
 from bnn_keras.deploy.bundle.costs import Costs
 from bnn_keras.deploy.bundle.images import Compared
+from bnn_keras.deploy.bundle.integers import Int8
 from bnn_keras.deploy.bundle.manifest import manifest_of
 from bnn_keras.deploy.bundle.size import Size
 from bnn_keras.deploy.bundle.source import Source
@@ -26,6 +27,7 @@ def write(
     unchecked: Sequence[str] = (),
     options: Options = deploy.OPTIMIZED,
     input_type: str = FLOAT32,
+    quantization: Int8 | None = None,
 ) -> Path:
     """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
 
@@ -36,6 +38,7 @@ def write(
         unchecked: the names of layers that are not compared, see `bnn_keras.convert`.
         options: the runtime, and which rewrites are skipped.
         input_type: of the image that the file takes, "float32" or "uint8".
+        quantization: how 32-bit layers become integers; None keeps floats.
 
     Raises:
         UserError: the file was refused, or the disk is full. Nothing was written.
@@ -56,6 +59,9 @@ def write(
         input_type=input_type,
     )
     print("\n".join(deploy.lines(report)))
+    quantized = None
+    if quantization is not None:
+        flatbuffer, quantized = quantization.apply(source, flatbuffer, report, compared, options.runtime)
     if options.runtime == BUILTIN:
         found: Costs | Size = size.measure(source.model, flatbuffer, options)
     else:
@@ -64,6 +70,8 @@ def write(
     print(found.sentence)
     manifest = manifest_of(source, path, flatbuffer, report, compared.dataset, options, found)
     manifest["input"]["type"] = input_type
+    if quantized is not None:
+        manifest["quantization"] = quantized.to_dict()
     beside_path = path.with_suffix(".json")
     # Locked: of two conversions to one name, both files are of the last one.
     with files.locked(path.parent), files.replacing(path) as tflite, files.replacing(beside_path) as beside:

@@ -32,11 +32,13 @@ class Storage:
             the first of their layers.
         metadata: bytes of everything else: names, structure, shapes.
         problems: constants that no layer needs, in words.
+        kernels: the layer whose 32-bit kernel an operation has, by its number in the file.
     """
 
     layers: dict[str, int]
     metadata: int
     problems: list[str]
+    kernels: dict[int, str] = dataclasses.field(default_factory=dict)
 
     @property
     def weights(self) -> int:
@@ -78,7 +80,8 @@ def measure(
         for name, number in regions.file.unused_constants().items()
     ]
     weights = {name: size for name, size in attribution.bytes.items() if size}
-    return Storage(weights, size - sum(weights.values()), attribution.problems + unused)
+    metadata = size - sum(weights.values())
+    return Storage(weights, metadata, attribution.problems + unused, attribution.kernels)
 
 
 class _Attribution:

@@ -16,7 +16,9 @@ from bnn_keras.deploy.verification import binary, probes, storage, structure, su
 from bnn_keras.deploy.verification.comparison import Comparison, Tap
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.deploy.verification.report import OtherClass, Report
+from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import Graph, read_graph
+from bnn_keras.settings.quantization import NOTE as QUANTIZED
 from bnn_keras.settings.runtime import BUILTIN
 from bnn_keras.tflite.checking import check_tflite
 from bnn_keras.tflite.flatbuffer import BCONV
@@ -64,6 +66,11 @@ def verify(
         []
     """
     graph, file = read_graph(model), check_tflite(flatbuffer, "The file")
+    if file.noted(QUANTIZED) is not None:
+        raise UserError(
+            "The file computes with int8, which no model does: bnn convert --quantize compared it with its "
+            "float file, and that with the model."
+        )
     exempted = exempt(graph, unchecked)
     # Which tensors of the model the file has, and how they are tied to them. If a rewrite or what the file
     # says of its form is wrong, a stage differs.
