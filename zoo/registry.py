@@ -109,6 +109,8 @@ def build(
         normalization = overrides.pop("normalization")
     settings = _checked(name, {**variant(name), **read_files(name, overrides)})
     _check_shape(name, input_shape, classes)
+    if weights == checkpoint.IMAGENET:
+        weights = pretrained.find(name)
     constants = normalizations.constants(
         normalization_of(name, settings) if normalization is None else normalization
     )
@@ -118,7 +120,7 @@ def build(
         x = paper.network(x, head=shared.Head(classes, include_top, classifier_activation), **settings)
     model = tf.keras.Model(image, x, name=name)
     if weights is not None:
-        weights_files.load(model, pretrained.find(name) if weights == checkpoint.IMAGENET else weights)
+        weights_files.load(model, weights)
     return model
 
 

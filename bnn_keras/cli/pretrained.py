@@ -59,8 +59,9 @@ def build(
 
     known = pretrained.published(name)
     all_settings = registry.pretrained_settings(name, settings or {})
+    path = pretrained.find(name)  # first, as to build a large network takes a while
     model = zoo.build(name, (image_size, image_size, 3), classes, **all_settings)
-    network = trained.load(pretrained.find(name), model=model, note=known.description)
+    network = trained.load(path, model=model, note=known.description)
     trained_on = trained.TrainingData(imagenet.DATASET, kind="photographs", recipe=dict(known.evaluation))
     # Whatever lies beside the file in the cache is no run of it.
     return dataclasses.replace(network, class_names=imagenet.names(), config=None, trained_on=trained_on)
