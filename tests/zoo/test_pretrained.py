@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.zoo.published import NAME, SIZE
 from zoo import pretrained, registry
 from zoo.pretrained import PRETRAINED
 
+ROOT = Path(__file__).parents[2]
 OF_LARQ_ZOO = {
     "meliusnet22": "MeliusNet22",
     "binarydensenet28": "BinaryDenseNet28",
@@ -126,3 +128,15 @@ def test_no_home_and_no_cache(monkeypatch):
     monkeypatch.setenv("HOME", "relative")
     with pytest.raises(UserError, match="no folder for downloads: give one as BNN_KERAS_CACHE"):
         pretrained.find(NAME)
+
+
+def test_the_documents_have_the_accuracies_of_the_table():
+    page = (ROOT / "docs" / "weights.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \| ([\d.]+) \| (.+) \| (.+) \| (automatic|by hand) \|$", page, re.M)
+    assert rows == [
+        (name, str(entry.top1), entry.publisher, entry.licence, "automatic" if entry.sha256 else "by hand")
+        for name, entry in PRETRAINED.items()
+    ]
+    table = (ROOT / "README.md").read_text("utf-8")
+    shown = re.findall(r"^\| (\w+) \|(?: [\d.e]+ \|){3} ([\d.]+)(?: \(larq-zoo\))? \|$", table, re.M)
+    assert len(shown) == 5 and all(PRETRAINED[name].top1 == float(top1) for name, top1 in shown)
