@@ -52,7 +52,7 @@ def fetch(what: str, address: str, sha256: str, path: Path) -> Path:
             with _open(address, partial) as answer:
                 _keep(answer, partial, what, by_hand)
         except (OSError, http.client.HTTPException) as error:
-            raise UserError(f"{what} cannot be downloaded ({_reason(error)}): {by_hand}.") from error
+            raise UserError(f"Cannot download {what} ({_reason(error)}): {by_hand}.") from error
         try:
             _check(
                 partial, sha256, f"{address} gives another file than {what}, and nothing is kept: {by_hand}"
@@ -118,7 +118,7 @@ def _chunks(answer: http.client.HTTPResponse, what: str, by_hand: str) -> Iterat
 
 def _interrupted(what: str, how: str, by_hand: str) -> UserError:
     return UserError(
-        f"{what} cannot be downloaded ({how}): the same command goes on where it ended, or {by_hand}."
+        f"Cannot download {what} ({how}): the same command goes on where it ended, or {by_hand}."
     )
 
 

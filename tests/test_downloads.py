@@ -107,7 +107,7 @@ def test_no_network(path):
         pass  # now nobody listens on its port
     refused(served, path, "(Connection refused)", f"download {served.address} by hand to {path}")
     served.address = "http://host.invalid/file.h5"
-    refused(served, path, "cannot be downloaded", f"download {served.address} by hand to {path}")
+    refused(served, path, "Cannot download the file (", f"download {served.address} by hand to {path}")
 
 
 def test_a_server_that_falls_silent(served, path, monkeypatch):

@@ -144,12 +144,12 @@ def find(name: str) -> Path:
     if home is None:
         raise UserError(f"There is no folder for downloads: give one as {cache.VARIABLE}.")
     path = home / FOLDER / found.file
-    what = f"the file of the published weights of {name}"
+    what = f"the weights of {name}"
     if found.sha256 is not None:
         return downloads.fetch(what, found.address, found.sha256, path)
     if not path.is_file():
         raise UserError(
-            f"{found.publisher} keep {what} on a drive that only a browser can download from, or the program "
-            f"gdown: get {found.address} and save it as {path}."
+            f"{found.publisher} keep {what} on a drive that only a browser or the program gdown can "
+            f"download from: get {found.address} and save it as {path}."
         )
     return path
