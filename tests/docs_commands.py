@@ -59,6 +59,7 @@ SMALL = {
     "train": ["--epochs=1", "--train_examples=64", "--batch_size=16"],
     "search": ["--epochs=1", "--train_examples=64", "--batch_size=16", "--cells=3", "--channels=1"],
     "convert": ["--images=2"],
+    "demo": ["--images=2"],
     "evaluate": ["--limit=40"],
 }
 # A part of a command, and why such commands are not run here.
@@ -69,6 +70,8 @@ SKIPPED = {
     "tables": "builds every network at full size; tests/papers runs it",
     "data-service": "serves until it is stopped; tests/data/test_service.py runs it",
     "data_service": "needs a service; tests/data/test_service.py runs it",
+    "--serve": "serves a page until it is stopped; tests/cli/test_demo.py runs it",
+    "--litert_js": "needs packages of the npm registry; tests/cli/test_demo.py runs it",
     "VERB": "is a pattern",
     "MODEL": "is a pattern",
 }

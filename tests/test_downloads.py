@@ -1,7 +1,10 @@
 """Downloads from a local server: whole, interrupted, resumed, refused, and where there is no room."""
 
+import contextlib
 import hashlib
+import io
 import os
+import sys
 import threading
 
 import numpy as np
@@ -45,6 +48,22 @@ def test_a_file_is_downloaded_once(served, path, capsys):
     assert capsys.readouterr().err == f"downloading the file from {served.address}\n"
     assert fetch(served, path) == path and served.asked == [None]
     assert [file.name for file in path.parent.iterdir()] == ["file.h5"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_has_a_progress_bar_that_goes_on_where_it_ended(served, path, monkeypatch):
+    served.stops_after = 60_000
+    for begun in ("0%", "60%"):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        with contextlib.suppress(UserError):
+            fetch(served, path)
+        bar = sys.stderr.getvalue().split("\r")
+        assert bar[1].startswith(f"the file: {begun:>4}|") and "/100k [" in bar[1]
+    assert "100%" in bar[-1]
 
 
 def test_an_interrupted_download_is_resumed(served, path):

@@ -12,6 +12,7 @@ VERBS = (
     "train",
     "search",
     "convert",
+    "demo",
     "evaluate",
     "predict",
     "summary",

@@ -26,6 +26,7 @@ from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.checkpoint import IMAGENET
+from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES
 from bnn_keras.settings.kinds import Choice, Text
 from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.runtime import LCE, RUNTIMES
@@ -61,6 +62,7 @@ FLAGS = [
     ),
     Flag("no_optimize", SWITCH, "leave out all rewrites", False),
     Flag("orientation", Choice(ORIENTATIONS), "of the images that the file takes", UPRIGHT),
+    Flag("input", Choice(INPUT_TYPES), "type of the images that the file takes: uint8 for bytes", FLOAT32),
 ]
 
 
@@ -76,7 +78,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
     compared = images.open(source, dataset, values.data_dir, values.images)
     if values.orientation == UPSIDE_DOWN:
         source, compared = source.turned(), compared.turned()
-    job.write(source, compared, values.output, values.unchecked, options)
+    job.write(source, compared, values.output, values.unchecked, options, values.input)
 
 
 def _options(values: FlagValues) -> "Options":

@@ -15,9 +15,11 @@ from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.augmentation import Augmentation, Kind
 from bnn_keras.settings.checkpoint import BEST
+from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES, UINT8
 from bnn_keras.settings.orientation import UPRIGHT
 from bnn_keras.settings.preprocessing import Preprocessing
 from bnn_keras.tflite.checking import LARGEST_FILE
+from bnn_keras.tflite.images import as_bytes
 from bnn_keras.tflite.interpreter import Interpreter
 
 VALID = "a run folder, a .keras, a .weights.h5 or a .tflite file"
@@ -298,15 +300,20 @@ def _read_tflite(path: Path) -> TrainedNetwork:
     content = files.read_bytes(path, LARGEST_FILE)
     interpreter = Interpreter(content, path, os.cpu_count() or 1)
     sides = (interpreter.inputs, interpreter.outputs)
-    # One input and one output, each a float32 array for one image.
-    if any(len(side) != 1 or side[0][0][:1] != (1,) or side[0][1] != "float32" for side in sides):
+    # One input and one output, each an array for one image; the input may be of bytes.
+    has_one = all(len(side) == 1 and side[0][0][:1] == (1,) for side in sides)
+    if not has_one or sides[0][0][1] not in INPUT_TYPES or sides[1][0][1] != FLOAT32:
         taken, given = ([f"{kind} {list(shape)}" for shape, kind in side] for side in sides)
         raise UserError(
             f"{path} takes {', '.join(taken)} and gives {', '.join(given)}; valid: a network from one "
-            f"float32 image to one float32 array."
+            f"float32 or uint8 image to one float32 array."
         )
-    ((shape, _),), ((scores, _),) = sides
-    network = TrainedNetwork(path, interpreter.predict, shape[1:], scores[-1], is_classifier=len(scores) == 2)
+    ((shape, kind),), ((scores, _),) = sides
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        return interpreter.predict(as_bytes(images) if kind == UINT8 else images)
+
+    network = TrainedNetwork(path, logits, shape[1:], scores[-1], is_classifier=len(scores) == 2)
     manifest = path.with_suffix(".json")
     if not manifest.is_file():
         return network
@@ -317,11 +324,11 @@ def _read_tflite(path: Path) -> TrainedNetwork:
         raise UserError(f"{manifest} names {named} classes; {path} has {network.classes}.")
 
     def turned(images: np.ndarray) -> np.ndarray:
-        return interpreter.predict(images[:, ::-1, ::-1])
+        return logits(images[:, ::-1, ::-1])
 
     return dataclasses.replace(
         network,
-        logits=interpreter.predict if said.input.orientation == UPRIGHT else turned,
+        logits=logits if said.input.orientation == UPRIGHT else turned,
         class_names=said.class_names or None,
         trained_on=said.input,
     )
