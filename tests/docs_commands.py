@@ -66,6 +66,7 @@ SMALL = {
 # A part of a command, and why such commands are not run here.
 SKIPPED = {
     ".pth": "needs a checkpoint of other authors",
+    "--weights=imagenet": "downloads; tests/cli/test_pretrained.py runs it",
     "benchmark": "measures for minutes; tests/cli/test_benchmark.py runs it",
     "tables": "builds every network at full size; tests/papers runs it",
     "data-service": "serves until it is stopped; tests/data/test_service.py runs it",

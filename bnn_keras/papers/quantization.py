@@ -8,7 +8,7 @@ are those of the first and of the further transitions.
 
 from collections.abc import Collection
 
-from bnn_keras.nn.parts import BRANCH, HEAD, STEM, TRANSITION
+from bnn_keras.nn.parts import BRANCH, HEAD, PARTS, STEM, TRANSITION
 from bnn_keras.settings.quantization import Plan
 
 EIGHT = "8/8"
@@ -34,4 +34,4 @@ def plans(parts: Collection[str]) -> list[Plan]:
     """
     lowered = BRANCH if BRANCH in parts else TRANSITION
     found = [{STEM: EIGHT, TRANSITION: EIGHT, HEAD: EIGHT, lowered: bits} for bits in BRANCHES]
-    return [Plan({part: bits for part, bits in each.items() if part in parts}) for each in found]
+    return [Plan({part: each[part] for part in PARTS if part in parts}) for each in found]

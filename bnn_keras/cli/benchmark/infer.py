@@ -1,6 +1,6 @@
 """Time .tflite files on this computer, each in the interpreter that it is made for.
 
-bnn benchmark infer FILE.tflite [FILE.tflite ...] [--threads=1] [--mobilenet] [--larq_zoo]
+bnn benchmark infer FILE.tflite [FILE.tflite ...] [flags]
 
 A file with operations of the Larq Compute Engine (LCE) runs in LCE's interpreter, with XNNPACK and its fast
 kernels; any other file runs in LiteRT with its default settings. Each has a process of its own. The files
