@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 
 def prepare(path: Path, manifest: dict) -> np.ndarray:
-    """Read an image file as the manifest says: float32, [1, size, size, 3]."""
+    """Read an image file as the manifest says: float32 or uint8, [1, size, size, 3]."""
     said = manifest["input"]
     steps = said["preprocessing"]
     with Image.open(path) as file:
@@ -29,7 +29,9 @@ def prepare(path: Path, manifest: dict) -> np.ndarray:
         image = np.tensordot(weights[corner[axis] : corner[axis] + size], image, axes=(1, axis))
         image = np.moveaxis(image, 0, axis)
     image = image.clip(0, 255)
-    return (image[::-1, ::-1] if said["orientation"] == "upside_down" else image)[None].astype(np.float32)
+    if said["type"] == "uint8":
+        image = image.round()
+    return (image[::-1, ::-1] if said["orientation"] == "upside_down" else image)[None].astype(said["type"])
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -59,16 +59,20 @@ SMALL = {
     "train": ["--epochs=1", "--train_examples=64", "--batch_size=16"],
     "search": ["--epochs=1", "--train_examples=64", "--batch_size=16", "--cells=3", "--channels=1"],
     "convert": ["--images=2"],
+    "demo": ["--images=2"],
     "evaluate": ["--limit=40"],
     "quantize": ["--epochs=1", "--seeds=1", "--train_examples=64", "--batch_size=16", "--limit=40"],
 }
 # A part of a command, and why such commands are not run here.
 SKIPPED = {
     ".pth": "needs a checkpoint of other authors",
+    "--weights=imagenet": "downloads; tests/cli/test_pretrained.py runs it",
     "benchmark": "measures for minutes; tests/cli/test_benchmark.py runs it",
     "tables": "builds every network at full size; tests/papers runs it",
     "data-service": "serves until it is stopped; tests/data/test_service.py runs it",
     "data_service": "needs a service; tests/data/test_service.py runs it",
+    "--serve": "serves a page until it is stopped; tests/cli/test_demo.py runs it",
+    "--litert_js": "needs packages of the npm registry; tests/cli/test_demo.py runs it",
     "VERB": "is a pattern",
     "MODEL": "is a pattern",
 }

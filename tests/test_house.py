@@ -9,7 +9,7 @@ import pytest
 from tests import architecture
 
 ROOT = architecture.ROOT
-BELOW_ZOO = {"errors", "files", "json_file", "nn", "settings", "weights"}
+BELOW_ZOO = {"cache", "downloads", "errors", "files", "json_file", "nn", "settings", "weights"}
 SOURCES = architecture.modules()
 LIBRARY = {
     name: file

@@ -11,10 +11,23 @@ from bnn_keras import weights as weights_files
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.nn import layers, memory
 from bnn_keras.nn import normalization as normalizations
+from bnn_keras.settings import checkpoint
 from bnn_keras.settings.augmentation import LARGEST_EDGE
 from bnn_keras.settings.kinds import Number, Setting, convert_value
 from bnn_keras.settings.recipe import IMAGENET, Recipe
-from zoo import binarydensenet, birealnet, bnas, bnext, meliusnet, mobilenet, recipes, resnet, resnete, shared
+from zoo import (
+    binarydensenet,
+    birealnet,
+    bnas,
+    bnext,
+    meliusnet,
+    mobilenet,
+    pretrained,
+    recipes,
+    resnet,
+    resnete,
+    shared,
+)
 from zoo.paper import Paper
 
 # A new paper is one more line here.
@@ -67,7 +80,8 @@ def build(
         name: one of `list_models()`.
         input_shape: height, width (32 pixels and more) and 3 channels; RGB in [0, 255].
         classes: outputs of the classifier.
-        weights: a file or run folder that `bnn_keras.weights.load` reads.
+        weights: a file or run folder that `bnn_keras.weights.load` reads; or "imagenet" for the published
+            weights of `zoo.pretrained`, which are downloaded once, and whose settings the network gets.
         include_top: False ends with the feature map, [batch, height / 32, width / 32, channels].
         classifier_activation: None gives logits.
         normalization: a name of `bnn_keras.nn.normalization`, a (mean, std) pair of triples, or "none".
@@ -79,8 +93,8 @@ def build(
         A functional model, [batch, height, width, 3] to [batch, classes].
 
     Raises:
-        UserError: an unknown name or setting, a value that is not valid, an impossible shape, or weights
-            that do not fit.
+        UserError: an unknown name or setting, a value that is not valid, an impossible shape, weights that
+            do not fit or cannot be downloaded, or a setting that contradicts the published weights.
 
     Example:
         >>> import zoo
@@ -89,8 +103,14 @@ def build(
         (None, 10)
     """
     paper = paper_of(name)
+    if weights == checkpoint.IMAGENET:
+        given = overrides if normalization is None else {**overrides, "normalization": normalization}
+        overrides = pretrained_settings(name, given)
+        normalization = overrides.pop("normalization")
     settings = _checked(name, {**variant(name), **read_files(name, overrides)})
     _check_shape(name, input_shape, classes)
+    if weights == checkpoint.IMAGENET:
+        weights = pretrained.find(name)
     constants = normalizations.constants(
         normalization_of(name, settings) if normalization is None else normalization
     )
@@ -160,6 +180,35 @@ def torch_settings(name: str) -> dict[str, Any]:
 def larq_zoo_settings(name: str) -> dict[str, Any]:
     """The arguments of `build` with which a network computes what larq-zoo's file does."""
     return dict(paper_of(name).larq_zoo_settings)
+
+
+def pretrained_settings(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `build` with which a network computes what its published weights were trained for.
+
+    Args:
+        name: one of `list_models()`.
+        overrides: further arguments, as far as they are settings of the network or its `normalization`.
+
+    Returns:
+        All of them.
+
+    Raises:
+        UserError: no weights are known of this network, or it would be another network than theirs.
+    """
+    theirs = dict(pretrained.published(name).settings)
+    network = all_settings(name, theirs)
+    constants = normalizations.constants
+    for key, value in overrides.items():
+        if key == "normalization":
+            same = constants(value) == constants(network[key])
+        else:
+            same = _checked_value(name, key, value) == network[key]
+        if not same:
+            raise UserError(
+                f"The published weights of {name} belong to a network with {key}={network[key]}. "
+                f"Received: {key}={value}."
+            )
+    return {**overrides, **theirs}
 
 
 def all_settings(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,16 +294,16 @@ def default_stem(name: str, kind: str, image_size: int) -> str | None:
 
 def _checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in the types of their kinds."""
-    known = settings_of(name)
-    for key in settings:
-        if key not in known:
-            raise one_of(f"setting of {name}", key, sorted(known))
-    checked = {
-        key: convert_value(f"The setting {key} of {name}", known[key].kind, value)
-        for key, value in settings.items()
-    }
+    checked = {key: _checked_value(name, key, value) for key, value in settings.items()}
     paper_of(name).check(checked)
     return checked
+
+
+def _checked_value(name: str, key: str, value: object) -> Any:
+    known = settings_of(name)
+    if key not in known:
+        raise one_of(f"setting of {name}", key, sorted(known))
+    return convert_value(f"The setting {key} of {name}", known[key].kind, value)
 
 
 def _check_shape(name: str, input_shape: tuple[int, ...], classes: int) -> None:

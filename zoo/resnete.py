@@ -100,6 +100,11 @@ PAPER = Paper(
     recipes=RECIPES,
     params=PARAMS,
     check=shared.check_sections,
-    larq_zoo_settings={"stem": "conv7x7", "kernel_clip": 1.3, "normalization": "larq_zoo"},
+    larq_zoo_settings={
+        "stem": "conv7x7",
+        "input_bn": False,
+        "kernel_clip": 1.3,
+        "normalization": "larq_zoo",
+    },
     hdf5_reader=larq_zoo.read,
 )

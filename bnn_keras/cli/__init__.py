@@ -13,6 +13,7 @@ VERBS = (
     "search",
     "convert",
     "quantize",
+    "demo",
     "evaluate",
     "predict",
     "summary",

@@ -3,6 +3,7 @@
 bnn convert                                the newest run under runs/
 bnn convert runs/meliusnet29-digits        a run folder
 bnn convert model.keras --output=m.tflite  a file
+bnn convert --model=meliusnet22 --weights=imagenet       published weights, downloaded once
 bnn convert --model=meliusnet22 --weights=meliusnet22_weights.h5 \\
     --set=stem_pool=2 --set=normalization=larq_zoo
 
@@ -17,19 +18,21 @@ the model computes, and the file stores what each layer needs and no more.
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl.flags import FlagValues
 
-from bnn_keras.cli import flags
+from bnn_keras.cli import flags, pretrained
 from bnn_keras.cli.flags import COUNT, DATA_DIR, PATH, SWITCH, Flag
 from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import EDGE
+from bnn_keras.settings.checkpoint import IMAGENET
+from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES, UINT8
 from bnn_keras.settings.kinds import Choice, Number, Text
 from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.quantization import BRANCH_BITS, CALIBRATION_IMAGES, LARGEST_LOSS
-from bnn_keras.settings.runtime import LCE, RUNTIMES
+from bnn_keras.settings.runtime import BUILTIN, LCE, RUNTIMES
 
 if TYPE_CHECKING:
     from bnn_keras.deploy.bundle.integers import Int8
@@ -43,7 +46,7 @@ FLAGS = [
     Flag("output", PATH, "the .tflite; in the run folder if not given"),
     flags.which_weights("checkpoint"),
     Flag("model", Text("a name of the zoo"), "network that --weights belongs to"),
-    Flag("weights", PATH, "checkpoint of --model"),
+    Flag("weights", PATH, "checkpoint of --model; imagenet for the published weights"),
     SET,
     GENOTYPE,
     Flag("image_size", EDGE, "edge in pixels of --model's images", 224),
@@ -73,6 +76,7 @@ FLAGS = [
     ),
     Flag("no_optimize", SWITCH, "leave out all rewrites", False),
     Flag("orientation", Choice(ORIENTATIONS), "of the images that the file takes", UPRIGHT),
+    Flag("input", Choice(INPUT_TYPES), "type of the images that the file takes: uint8 for bytes", FLOAT32),
 ]
 
 
@@ -83,10 +87,12 @@ def run(values: FlagValues, positional: list[str]) -> None:
     flags.no_more(positional, most=1)
     options = _options(values)
     source = _source(values, positional)
-    compared = images.open(source, values.dataset, values.data_dir, values.images)
+    # Published weights need no data set, though it is known which one they were trained on.
+    dataset = values.dataset or (images.SAMPLES if values.weights == IMAGENET else None)
+    compared = images.open(source, dataset, values.data_dir, values.images)
     if values.orientation == UPSIDE_DOWN:
         source, compared = source.turned(), compared.turned()
-    job.write(source, compared, values.output, values.unchecked, options, _int8(values, source))
+    job.write(source, compared, values.output, values.unchecked, options, values.input, _int8(values, source))
 
 
 def _int8(values: FlagValues, source: "Source") -> "Int8 | None":
@@ -107,6 +113,10 @@ def _int8(values: FlagValues, source: "Source") -> "Int8 | None":
 def _options(values: FlagValues) -> "Options":
     from bnn_keras.deploy import rewrite
 
+    # What of these files is in integers was compared for LCE's runtimes and images of floats only.
+    for name, value in (("runtime", BUILTIN), ("input", UINT8)):
+        if values.quantize is not None and values[name].value == value:
+            raise UserError(f"--{name}={value} does not go with --quantize={INT8}: leave out one of them.")
     if values.no_optimize and values.skip_rewrite:
         raise UserError(
             "--no_optimize leaves out all rewrites, --skip_rewrite one: give one of them. Received: both."
@@ -148,6 +158,8 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     # As in training: small photographs have a stem of their own, and a checkpoint does not say so.
     stem = weights.is_torch(Path(values.weights)) and registry.default_stem(values.model, "photographs", size)
     given = parse_settings(values.model, values.set, values.genotype)
+    if values.weights == IMAGENET:
+        return _published_source(values, given)
     settings = {**({"stem": stem} if stem else {}), **given}
     model = zoo.build(values.model, (size, size, 3), values.classes, **settings)
     note = checkpoint.difference(values.model, settings, values.weights)
@@ -157,4 +169,14 @@ def _source_of_zoo(values: FlagValues) -> "Source":
     # Beside the checkpoint may lie another network's run.
     trained_on = trained.TrainingData(recipe=dataclasses.asdict(zoo.recipe(values.model)))
     network = dataclasses.replace(network, class_names=None, config=None, trained_on=trained_on)
+    return Source(network, values.model, Path(f"{values.model}.tflite"))
+
+
+def _published_source(values: FlagValues, settings: dict[str, Any]) -> "Source":
+    """A network of the zoo with its published weights."""
+    from bnn_keras.deploy.bundle.source import Source
+    from zoo.pretrained import published
+
+    network = pretrained.build(values.model, values.image_size, values.classes, settings)
+    print(f"{network.path}: {published(values.model).description}")
     return Source(network, values.model, Path(f"{values.model}.tflite"))

@@ -3,10 +3,13 @@
 bnn evaluate PATH
 bnn evaluate PATH --dataset=folder:PHOTOS --picture=confusion.png
 bnn evaluate PATH --compare=OTHER
+bnn evaluate meliusnet22 --weights=imagenet
 
-PATH and OTHER are a run folder, a .keras, a .weights.h5 or a .tflite file. The data set is the one that the
-network was trained on, unless another one is given. Of folder:PATH all images are measured, or those of
---split: those in its subfolder train, val (or validation) or test. Its classes are matched by their names.
+PATH and OTHER are a run folder, a .keras, a .weights.h5 or a .tflite file. With --weights=imagenet they are
+names of the zoo, whose published weights are downloaded once; OTHER may also be a file. The data set is the
+one that the network was trained on, unless another one is given. Of folder:PATH all images are measured, or
+those of --split: those in its subfolder train, val (or validation) or test. Its classes are matched by their
+names.
 With OTHER, both networks are measured on the same images, and McNemar's test says whether their difference
 can be chance.
 """
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from absl.flags import FlagValues
 
 from bnn_keras import files
-from bnn_keras.cli import flags, output
+from bnn_keras.cli import flags, output, pretrained
 from bnn_keras.cli.flags import COUNT, DATA, DATA_DIR, PATH, Flag
 from bnn_keras.errors import UserError
 from bnn_keras.settings.kinds import Choice
@@ -38,7 +41,7 @@ FLAGS = [
     ),
     Flag("batch_size", COUNT, "images at a time", 32),
     Flag("limit", COUNT, "use no more images than this"),
-    flags.which_weights("weights"),
+    flags.which_or_published_weights("weights"),
     Flag("compare", PATH, "another network, for the same classes and image size"),
     Flag("picture", PATH, "draw the confusion matrix into this PNG file"),
     output.flag("json", "JSON"),
@@ -77,12 +80,12 @@ def run(values: FlagValues, positional: list[str]) -> None:
 def _measure(values: FlagValues, path: str) -> "tuple[Evaluation, Comparison | None]":
     """Measure the network, and compare it if another one is given."""
     from bnn_keras.report import confusion
-    from bnn_keras.runs import comparison, evaluation, trained
+    from bnn_keras.runs import comparison, evaluation
 
-    network = trained.load(path, values.weights)
+    network = pretrained.load(path, values.weights)
     if values.picture is not None:
         confusion.check(network.classes)
-    other = None if values.compare is None else trained.load(values.compare, values.weights)
+    other = None if values.compare is None else pretrained.load_other(values.compare, values.weights)
     if other is not None:
         comparison.check_comparable(network, other)
     dataset = network.dataset(values.dataset, values.data_dir, values.split)

@@ -170,3 +170,13 @@ DATA_DIR = Flag("data_dir", PATH, "folder in which TensorFlow Datasets keeps its
 def which_weights(name: str) -> Flag:
     """The flag that chooses between the weights of a run."""
     return Flag(name, Choice(tuple(checkpoint.FILES)), "which weights of a run folder", checkpoint.BEST)
+
+
+def which_or_published_weights(name: str) -> Flag:
+    """The same flag of a verb that also takes the name of a network with published weights."""
+    return Flag(
+        name,
+        Choice((*checkpoint.FILES, checkpoint.IMAGENET)),
+        "which weights of a run folder; imagenet: PATH is a network of the zoo with published ones",
+        checkpoint.BEST,
+    )

@@ -1,10 +1,12 @@
 """Name what is in images.
 
 bnn predict PATH IMAGE [IMAGE ...] [--top=5] [--json=FILE] [--csv=FILE]
+bnn predict meliusnet22 IMAGE [IMAGE ...] --weights=imagenet
 
-PATH is a run folder, a .keras, a .weights.h5 or a .tflite file. IMAGE is an image file, or a folder for all
-images in it and in its subfolders. Images that cannot be read are named on standard error; the others are
-answered, and the exit status is then 1.
+PATH is a run folder, a .keras, a .weights.h5 or a .tflite file; with --weights=imagenet it is a name of the
+zoo, whose published weights are downloaded once. IMAGE is an image file, or a folder for all images in it and
+in its subfolders. Images that cannot be read are named on standard error; the others are answered, and the
+exit status is then 1.
 """
 
 import csv
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 from absl.flags import FlagValues
 
 from bnn_keras import files
-from bnn_keras.cli import door, flags, output
+from bnn_keras.cli import door, flags, output, pretrained
 from bnn_keras.cli.flags import COUNT, Flag
 from bnn_keras.errors import UserError
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 FLAGS = [
     Flag("top", COUNT, "classes to name for each image", 5),
     Flag("batch_size", COUNT, "images at a time", 32),
-    flags.which_weights("weights"),
+    flags.which_or_published_weights("weights"),
     output.flag("json", "JSON"),
     output.flag("csv", "CSV"),
 ]
@@ -42,7 +44,7 @@ def run(values: FlagValues, positional: list[str]) -> int:
             f"Give a PATH ({trained.VALID}) and at least one image or folder. Received: {received}."
         )
     has_text = output.check([values.json, values.csv])
-    network = trained.load(positional[0], values.weights)
+    network = pretrained.load(positional[0], values.weights)
     if has_text:
         print(files.printable(str(network.path)))
     answers = []

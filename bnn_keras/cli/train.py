@@ -21,6 +21,7 @@ from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.address import Address
 from bnn_keras.settings.augmentation import EDGE, Augmentation
+from bnn_keras.settings.checkpoint import IMAGENET
 from bnn_keras.settings.checkpoint import STEPS as CHECKPOINT_STEPS
 from bnn_keras.settings.distillation import DistillationSettings
 from bnn_keras.settings.kinds import SEED, Choice, Number, Optional, Text
@@ -52,8 +53,8 @@ FLAGS = flags.in_groups(
     SET,
     GENOTYPE,
     Flag("stem", Optional(Text("the network's settings name them")), "first layers; by data and image size"),
-    Flag("weights", PATH, "checkpoint to start from; other classes get a new head"),
-    Flag("list_models", SWITCH, "print the names of the networks", False),
+    Flag("weights", PATH, "checkpoint to start from, or imagenet; other classes get a new head"),
+    Flag("list_models", SWITCH, "print the names of the networks, and which have published weights", False),
     "Data",
     Flag("dataset", DATA, "what is trained on", "digits"),
     DATA_DIR,
@@ -87,7 +88,7 @@ def run(values: FlagValues, positional: list[str]) -> None:
 
     flags.no_more(positional)
     if values.list_models or values.list_recipes:
-        print("\n".join(registry.list_models() if values.list_models else recipes.list_recipes()))
+        print("\n".join(_models() if values.list_models else recipes.list_recipes()))
         return
     strategy = distribution.strategy_of(values.strategy)  # before any operation
     recorded = resumption.resumed(values) if values.resume else None
@@ -97,6 +98,8 @@ def run(values: FlagValues, positional: list[str]) -> None:
     lessons = DistillationSettings(**{key: values[key].value for key in DISTILLATION_KEYS})
     settings = parse_settings(values.model, values.set, values.genotype)
     settings |= {"stem": values.stem} if values.stem else {}
+    if values.weights == IMAGENET:
+        settings = registry.pretrained_settings(values.model, settings)
     images = data.open(
         values.dataset, values.data_dir, values.image_size, values.train_examples, values.strict
     )
@@ -109,6 +112,21 @@ def run(values: FlagValues, positional: list[str]) -> None:
     once = partial(_train, values, strategy, lessons, overrides, images, recipe)
     folder = values.output_dir or runs.default(values.model, images.name)
     seeds.run(once, values.seed, values.seeds, folder, distribution.is_chief(strategy))
+
+
+def _models() -> list[str]:
+    """A line for each network: its name, and the accuracy of its published weights if there are any."""
+    import zoo
+    from zoo.pretrained import PRETRAINED
+
+    names = zoo.list_models()
+    width = max(map(len, names))
+    return [
+        f"{name:{width}}  --weights={IMAGENET}: top-1 {PRETRAINED[name].top1} %"
+        if name in PRETRAINED
+        else name
+        for name in names
+    ]
 
 
 def recipe_of(values: FlagValues, default: Recipe) -> Recipe:
@@ -147,7 +165,8 @@ def _train(
     """One training with one seed."""
     from bnn_keras import distillation, training
     from bnn_keras.cli import checkpoint
-    from zoo import registry
+    from bnn_keras.runs import RunFolder
+    from zoo import pretrained, registry
 
     training.make_deterministic(seed)
     shape, classes = (images.image_size, images.image_size, 3), len(images.class_names)
@@ -157,7 +176,11 @@ def _train(
     # Several workers would have to stop after the same step: there a signal ends each of them at once.
     alone = strategy.cluster_resolver is None or not strategy.cluster_resolver.task_type
     stop = {"stop": interruption.requested} if alone else {}
-    options = ("weights", "checkpoint_steps", "log_seconds", "sync_batch_norm", "data_service")
+    weights, note = values.weights, checkpoint.difference(values.model, overrides, values.weights)
+    if weights == IMAGENET:
+        weights = None if RunFolder(folder).begun else pretrained.find(values.model)
+        note = pretrained.published(values.model).description
+    options = ("checkpoint_steps", "log_seconds", "sync_batch_norm", "data_service")
     distillation.train(
         lessons,
         registry,
@@ -166,8 +189,9 @@ def _train(
         recipe,
         folder,
         seed=seed,
-        settings={**settings, "overrides": overrides},
+        settings={**settings, "overrides": overrides, "weights": values.weights},
+        weights=weights,
         **{key: values[key].value for key in options},
-        weights_note=checkpoint.difference(values.model, overrides, values.weights),
+        weights_note=note,
         **stop,
     )

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras.accounting.cost import estimate
 from bnn_keras.deploy.conversion import hardening
 from bnn_keras.deploy.conversion.lowering import to_flatbuffer
 from bnn_keras.deploy.rewrite import IDENTITY, OPTIMIZED, Options
 from bnn_keras.deploy.verification.report import Report, lines, require
 from bnn_keras.deploy.verification.verify import verify
+from bnn_keras.settings.input_type import FLOAT32
 from bnn_keras.settings.orientation import UPRIGHT, UPSIDE_DOWN
+from bnn_keras.tflite.flatbuffer import Flatbuffer
 from bnn_keras.tflite.interpreter import run
 
 __all__ = [
@@ -37,6 +40,8 @@ def convert(
     unchecked: Sequence[str] = (),
     shows_progress: bool = False,
     options: Options = OPTIMIZED,
+    estimates_plain: bool = False,
+    input_type: str = FLOAT32,
 ) -> tuple[bytes, Report]:
     """Convert a model and check the file against it.
 
@@ -50,6 +55,9 @@ def convert(
         shows_progress: print how many stages are compared.
         options: the runtime that the file is for, and which rewrites are skipped
             (`bnn_keras.deploy.rewrite`); `IDENTITY` skips all.
+        estimates_plain: estimate also what the file would cost on a device without rewrites. For this the
+            network is converted a second time, and not checked.
+        input_type: of the image that the file takes, "float32" or "uint8", in [0, 255] in both.
 
     Returns:
         The bytes of the .tflite file, and the `Report` of what was compared.
@@ -67,7 +75,12 @@ def convert(
         (8, 20)
     """
     hard = hardening.harden(model)
-    flatbuffer = to_flatbuffer(hard, unchecked, options)
+    flatbuffer = to_flatbuffer(hard, unchecked, options, input_type)
     report = verify(hard, flatbuffer, images, unchecked, shows_progress)
     require(report, model.name)
-    return flatbuffer, dataclasses.replace(report, hardening=hardening.measure(model, hard, images, labels))
+    plain = None
+    if estimates_plain and set(options.skip) != set(IDENTITY.skip):
+        # Which operations LCE makes one of others is not known without converting.
+        plain = estimate(Flatbuffer(to_flatbuffer(hard, unchecked, IDENTITY)))
+    measured = hardening.measure(model, hard, images, labels)
+    return flatbuffer, dataclasses.replace(report, hardening=measured, plain=plain)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from bnn_keras.data import Dataset
+from bnn_keras.data import Dataset, imagenet
 from bnn_keras.distillation import applications
 from bnn_keras.distillation.teacher import Teacher, in_precision, to_logits
 from bnn_keras.errors import UserError
@@ -18,7 +18,6 @@ VALID = (
     "a run folder, a .keras file, a network of keras.applications (resnet50, efficientnetb0, convnext_tiny, "
     "…) with its published weights, or NAME=FILE for one of them or of the zoo (resnet34=FILE, …)"
 )
-IMAGENET = "imagenet2012"
 TORCH_FILES = (".pth", ".pt", ".tar")
 
 
@@ -63,10 +62,10 @@ def _read(text: str, dataset: Dataset, zoo: Zoo) -> Teacher:
         return _of_the_zoo(name, path, dataset, zoo)
     if applications.known(text):
         # Checked before anything is downloaded.
-        imagenet = Teacher(text, _stand_in(applications.CLASSES), imagenet_names())
-        imagenet.check(dataset.class_names, dataset.name)
+        stand_in = Teacher(text, _stand_in(applications.CLASSES), imagenet.identifiers())
+        stand_in.check(dataset.class_names, dataset.name)
         network = applications.build(text, dataset.image_size, applications.IMAGENET)
-        return Teacher(text, network, imagenet.class_names, published.accuracy(text))
+        return Teacher(text, network, stand_in.class_names, published.accuracy(text))
     if text in zoo.list_models():
         raise UserError(f"The teacher {text} has no weights: give {text}=FILE, or the folder of its run.")
     raise UserError(f"Unknown teacher {text!r}; valid: {VALID}.")
@@ -118,10 +117,3 @@ def _stand_in(classes: int) -> tf.keras.Model:
     """A small network with this number of classes."""
     image = tf.keras.Input((None, None, 3))
     return tf.keras.Model(image, tf.keras.layers.Dense(classes)(tf.keras.layers.GlobalAvgPool2D()(image)))
-
-
-def imagenet_names() -> tuple[str, ...]:
-    """ImageNet's classes in the order of the published weights, as TensorFlow Datasets names them."""
-    import tensorflow_datasets as tfds  # imported here because it takes a second
-
-    return tuple(tfds.builder(IMAGENET).info.features["label"].names)

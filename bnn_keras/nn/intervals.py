@@ -40,7 +40,7 @@ class Interval:
     @classmethod
     def exact(cls, values: Any) -> "Interval":
         """An interval of radius 0."""
-        center = tf.convert_to_tensor(values, tf.float64)
+        center = tf.cast(values, tf.float64)
         return cls(center, tf.zeros_like(center))
 
     @property

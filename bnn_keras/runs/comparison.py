@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 from bnn_keras import data
+from bnn_keras.data import imagenet
 from bnn_keras.errors import UserError
 from bnn_keras.runs.evaluation import Evaluation, evaluate
 from bnn_keras.runs.prediction import BATCH
@@ -107,7 +108,8 @@ def check_comparable(network: TrainedNetwork, other: TrainedNetwork) -> None:
     ):
         if number != other_number:
             raise UserError(f"{network.path} has {number} {what}, {other.path} has {other_number}: {valid}.")
-    for name, other_name in zip(network.class_names or (), other.class_names or (), strict=False):
+    names, other_names = (imagenet.in_words(one.class_names or ()) for one in (network, other))
+    for name, other_name in zip(names, other_names, strict=False):
         if name != other_name:
             raise UserError(
                 f"{network.path} has the class {name!r} where {other.path} has {other_name!r}: {valid}."

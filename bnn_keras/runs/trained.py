@@ -15,6 +15,7 @@ from bnn_keras.runs.config import RunConfig
 from bnn_keras.runs.folder import RunFolder
 from bnn_keras.settings.augmentation import Augmentation, Kind
 from bnn_keras.settings.checkpoint import BEST
+from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES
 from bnn_keras.settings.orientation import UPRIGHT
 from bnn_keras.settings.preprocessing import Preprocessing
 from bnn_keras.tflite.checking import LARGEST_FILE
@@ -298,12 +299,13 @@ def _read_tflite(path: Path) -> TrainedNetwork:
     content = files.read_bytes(path, LARGEST_FILE)
     interpreter = Interpreter(content, path, os.cpu_count() or 1)
     sides = (interpreter.inputs, interpreter.outputs)
-    # One input and one output, each a float32 array for one image.
-    if any(len(side) != 1 or side[0][0][:1] != (1,) or side[0][1] != "float32" for side in sides):
+    # One input and one output, each an array for one image; the input may be of bytes.
+    has_one = all(len(side) == 1 and side[0][0][:1] == (1,) for side in sides)
+    if not has_one or sides[0][0][1] not in INPUT_TYPES or sides[1][0][1] != FLOAT32:
         taken, given = ([f"{kind} {list(shape)}" for shape, kind in side] for side in sides)
         raise UserError(
             f"{path} takes {', '.join(taken)} and gives {', '.join(given)}; valid: a network from one "
-            f"float32 image to one float32 array."
+            f"float32 or uint8 image to one float32 array."
         )
     ((shape, _),), ((scores, _),) = sides
     network = TrainedNetwork(path, interpreter.predict, shape[1:], scores[-1], is_classifier=len(scores) == 2)

@@ -4,4 +4,5 @@ from typing import Final
 
 LCE: Final = "lce"  # TFLite's own kernels, with the binary ones of the Larq Compute Engine
 LCE_XNNPACK: Final = "lce_xnnpack"  # the same with XNNPACK's kernels for what they support
-RUNTIMES = (LCE, LCE_XNNPACK)
+BUILTIN: Final = "builtin"  # any TFLite or LiteRT runtime: no custom operations
+RUNTIMES = (LCE, LCE_XNNPACK, BUILTIN)

@@ -15,13 +15,13 @@ import numpy as np
 from larq_compute_engine.mlir.python import tflite_schema as schema
 
 from bnn_keras.errors import UserError
+from bnn_keras.tflite.bits import WORD as WORD
 
 IDENTIFIER = b"TFL3"
 BCONV, QUANTIZE = "LceBconv2d", "LceQuantize"
 KERNEL = 1  # place of the kernel among the inputs of a convolution or dense layer
 WITH_KERNEL = (BCONV, "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 SEPARATOR = ";"  # between several names of a tensor, as TFLite itself writes them
-WORD = 32  # LCE packs the input channels of a binary kernel into words of 32 bits
 # The NumPy types of the tensor types that constants have here.
 TYPES = {
     schema.TensorType.FLOAT32: np.float32,
@@ -109,6 +109,33 @@ class Flatbuffer:
         self.model.buffers.append(buffer)
         self.graph.tensors[index].buffer = len(self.model.buffers) - 1
 
+    def set_quantized(self, index: int, values: np.ndarray, scales: np.ndarray) -> None:
+        """Replace a constant by whole numbers in int8 that stand for themselves times a scale.
+
+        Args:
+            index: of the tensor.
+            values: int8, of the tensor's shape.
+            scales: float32, one for each number along the first axis.
+        """
+        self.set_constant(index, values)
+        quantization = schema.QuantizationParametersT()
+        quantization.scale = scales.astype(np.float32)
+        quantization.zeroPoint = np.zeros(len(scales), np.int64)
+        quantization.quantizedDimension = 0
+        tensor = self.graph.tensors[index]
+        tensor.type, tensor.quantization = schema.TensorType.INT8, quantization
+
+    def scales(self, index: int) -> np.ndarray | None:
+        """The scales of a quantized tensor; None if it is not quantized."""
+        quantization = self.graph.tensors[index].quantization
+        scales = None if quantization is None else quantization.scale
+        return None if scales is None or not len(scales) else np.array(scales)
+
+    def drop_unused_constants(self) -> None:
+        """Remove the values of constants that no operation takes."""
+        for number in self._unused_buffers():
+            self.model.buffers[number].data = None
+
     def buffer_of(self, index: int) -> int:
         """The buffer that a constant tensor has its values in; equal constants may share one."""
         return self.graph.tensors[index].buffer
@@ -174,8 +201,7 @@ class Flatbuffer:
             else:
                 kept.append(operator)
         self.graph.operators = kept
-        for number in self._unused_buffers():
-            self.model.buffers[number].data = None
+        self.drop_unused_constants()
 
     def quantize_before_joining(self) -> None:
         """Take signs of the parts of a feature map, and join these, where only the signs of it are taken.
@@ -280,24 +306,3 @@ class Flatbuffer:
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), file_identifier=IDENTIFIER)
         return bytes(builder.Output())
-
-
-def pack_signs(kernel: np.ndarray) -> np.ndarray:
-    """Pack the signs of a kernel as LCE does.
-
-    Args:
-        kernel: [height, width, input channels, output channels].
-
-    Returns:
-        int32 [output channels, height, width, words of 32 input channels], a bit set where negative.
-    """
-    negative = np.moveaxis(kernel < 0, -1, 0)
-    spare = -negative.shape[-1] % WORD
-    negative = np.pad(negative, [(0, 0)] * 3 + [(0, spare)])
-    packed = np.packbits(negative, axis=-1, bitorder="little")
-    return np.ascontiguousarray(packed).view("<i4")
-
-
-def unpack_bits(words: np.ndarray, channels: int) -> np.ndarray:
-    """The bits that `pack_signs` packed, bool [output channels, height, width, input channels]."""
-    return np.unpackbits(words.view(np.uint8), axis=-1, bitorder="little")[..., :channels].astype(bool)

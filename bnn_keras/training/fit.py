@@ -75,7 +75,7 @@ def train(
         output_dir: the run folder: a new or empty one, or that of the same run.
         seed: of the order and the augmentation of the images.
         settings: further fields of `bnn_keras.runs.config.RunConfig` for config.json, such as the
-            network's `overrides`.
+            network's `overrides`, or `weights`, which is then recorded in place of the path.
         weights: a checkpoint to start from; a classifier for another number of classes is initialised anew.
         weights_note: the `note` of `bnn_keras.weights.load`.
         checkpoint_steps: steps between checkpoints; there is also one at the end of each epoch.
@@ -117,6 +117,7 @@ def train(
     config = RunConfig(
         **{
             "model": network.name,
+            "weights": None if weights is None else os.fspath(weights),
             **(settings or {}),
             "dataset": dataset.name,
             "kind": dataset.kind,
@@ -125,7 +126,6 @@ def train(
             "normalization": dataset.normalization,
             "recipe": recipe.effective(dataset.kind),
             "seed": seed,
-            "weights": None if weights is None else os.fspath(weights),
             "checkpoint_steps": checkpoint_steps,
             "replicas": network.distribute_strategy.num_replicas_in_sync,
             "sync_batch_norm": sync_batch_norm,

@@ -56,7 +56,7 @@ def test_single_operations_cost_what_was_counted(name, unit, tflite, xnnpack):
 
 def test_macs_are_those_of_the_model():
     model = tiny_melius(96, 32)
-    found = estimate(Flatbuffer(deploy.to_flatbuffer(model)))
+    found = estimate(Flatbuffer(deploy.to_flatbuffer(model, options=deploy.IDENTITY)))
     profile = accounting.profile(model)
     binary = sum(one.work.macs for one in found.operations if one.work.is_binary)
     assert binary == profile.bops and found.floor == profile.bops * 3 / 128

@@ -1,14 +1,18 @@
 """The benchmarks run and print what they promise; the numbers are not tested."""
 
+import platform
+import re
 import time
 
 import pytest
 
 import zoo
-from bnn_keras import cli
+from bnn_keras import cli, deploy
 from bnn_keras.cli.benchmark import distill, timing
+from bnn_keras.deploy import rewrite
 from tests import small_run
 from tests.distillation.test_runs import tiny
+from tests.networks import binary_conv, network_around
 
 
 def main(*words):
@@ -127,3 +131,54 @@ def test_medians_and_ratios():
 def test_machine_is_one_line():
     machine = timing.machine()
     assert "cores" in machine and "TensorFlow 2." in machine and "\n" not in machine
+
+
+@pytest.fixture(scope="module")
+def two_files(tmp_path_factory):
+    """A file for LCE, and the portable one of the same network."""
+    model, folder = network_around(binary_conv()), tmp_path_factory.mktemp("files")
+    for runtime in ("lce", "builtin"):
+        options = rewrite.Options(runtime, rewrite.NAMES)
+        (folder / f"{runtime}.tflite").write_bytes(deploy.to_flatbuffer(model, options=options))
+    return [str(folder / f"{runtime}.tflite") for runtime in ("lce", "builtin")]
+
+
+def test_files_take_turns(two_files, capsys, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert main("infer", *two_files, "--repeats=3") == 0
+    shown = capsys.readouterr().out
+    rows = [re.split(r" {2,}", line.strip()) for line in shown.splitlines() if ".tflite" in line]
+    assert [row[-1] for row in rows] == [
+        "LCE's interpreter, XNNPACK and its binary kernels",
+        "LiteRT, XNNPACK",
+    ]
+    assert rows[0][3] == "1.000" and all(float(row[1]) <= float(row[2]) for row in rows)
+    assert all(10 < float(row[4]) < 1000 for row in rows)
+    assert "1 threads, 3 images of each file, interleaved" in shown and "A/A ratio of the first" in shown
+    assert "This is x86: LCE has fast binary kernels for ARM64 only" in shown
+    assert main("infer", two_files[1], "--repeats=2") == 0
+    assert "This is x86" not in capsys.readouterr().out
+
+
+def test_mistakes_of_infer(two_files, capsys):
+    for words, sentence in (
+        ([], "Name one or more .tflite files. Received: none."),
+        ([two_files[0]] * 2, "Name each file once. Received: "),
+        (["missing.tflite"], "Cannot read missing.tflite: No such file"),
+        ([two_files[0], "--threads=0"], "--threads=0: it must be a whole number from 1 up"),
+    ):
+        assert main("infer", *words) == 2
+        assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.large
+def test_other_networks_stand_beside(two_files, capsys):
+    assert main("infer", two_files[1], "--repeats=2", "--mobilenet", "--larq_zoo") == 0
+    shown = capsys.readouterr().out
+    assert "MobileNet-v1" in shown and "larq-zoo's MeliusNet22" in shown
+
+
+def test_a_function_may_measure_itself():
+    found = timing.interleaved({"one": lambda: 2.0, "other": lambda: 4.0}, 10, timed=True)
+    assert (found.median("one"), found.ratio("other"), found.quantile("other", 0.9)) == (2, 2, 4)
+    assert timing.Timing({"one": tuple(map(float, range(1, 11)))}, (1.0,)).quantile("one", 0.9) == 9

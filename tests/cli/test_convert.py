@@ -15,22 +15,12 @@ from bnn_keras import cli, deploy, files
 from bnn_keras.accounting.cost import estimate
 from bnn_keras.accounting.cost.words import millions
 from bnn_keras.deploy.rewrite import NAMES
-from bnn_keras.runs.config import RunConfig
-from bnn_keras.settings.recipe import Recipe
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 from tests.networks import binary_conv, images, network_around, tiny_melius
+from tests.runs.config_of_digits import CONFIG
 
 keras = tf.keras.layers
 ROOT = Path(__file__).parents[2]
-CONFIG = RunConfig(
-    model="meliusneta",
-    dataset="digits",
-    kind="digits",
-    image_size=32,
-    classes=10,
-    normalization="digits",
-    recipe=Recipe(epochs=1, batch_size=16, optimizer="adam", learning_rate=0.01),
-)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +59,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         deploy, "convert", lambda _, images, *__, **___: numbers.append(len(images)) or result()
     )
-    monkeypatch.setattr(deploy, "to_flatbuffer", lambda *_, **__: result()[0])
     return numbers
 
 
@@ -114,6 +103,36 @@ def test_a_layer_left_unchecked_is_in_the_manifest(tmp_path, capsys):
     assert json.loads((tmp_path / "model.json").read_text())["verified"]["unchecked_layers"] == ["unit"]
     assert main(tmp_path / "model.keras", "--dataset=samples", "--unchecked=unit", "--unchecked=after") == 2
     assert "--unchecked=after: the rounding of this layer has a known bound" in capsys.readouterr().err
+
+
+def test_a_portable_file_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
+    path = tmp_path / "portable.tflite"
+    assert main(run_folder, "--runtime=builtin", "--images=4", f"--output={path}") == 0
+    shown, errors = capsys.readouterr()
+    manifest, size = json.loads(path.with_suffix(".json").read_text()), path.stat().st_size
+    lce = manifest["portable"]["bytes_of_the_file_for_lce"]
+    assert f"{size:,} bytes, {size / lce:.2f} times the {lce:,} bytes of the file for LCE" in shown
+    assert "portable: no custom operations" in shown and "ARM64 instructions" not in shown and not errors
+    sums = manifest["verified"]["sums_of_signs"]
+    assert sums["number"] > 20_000 and sums["wrong"] == 0 and sums["kernels"] == ["litert", "litert_plain"]
+    assert manifest["rewrites"]["runtime"] == "builtin" and "estimated_arm64_instructions" not in manifest
+    assert cli.run(["evaluate", str(path), "--limit=8"]) == 0
+    assert "on 8 held-out images of digits" in capsys.readouterr().out
+    tf.keras.utils.save_img(tmp_path / "grey.png", np.full((40, 40, 3), 90), scale=False)
+    assert cli.run(["predict", str(path), str(tmp_path / "grey.png")]) == 0
+
+
+def test_a_file_of_bytes_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
+    path = tmp_path / "bytes.tflite"
+    assert main(run_folder, "--input=uint8", "--images=4", f"--output={path}") == 0
+    said = json.loads(path.with_suffix(".json").read_text())["input"]
+    assert said["type"] == "uint8" and said["value_range"] == [0, 255]
+    assert "same class: 4 of 4 images" in capsys.readouterr().out
+    assert cli.run(["evaluate", str(path), "--limit=8"]) == 0
+    tf.keras.utils.save_img(tmp_path / "grey.png", np.full((40, 40, 3), 90), scale=False)
+    assert cli.run(["predict", str(path), str(tmp_path / "grey.png")]) == 0
+    shown = capsys.readouterr().out
+    assert "on 8 held-out images of digits" in shown and "grey.png: " in shown
 
 
 def test_rewrites_are_applied_and_one_can_be_skipped(tmp_path, capsys):
@@ -227,6 +246,12 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         (["RUN", "--runtime=tf"], "--runtime=tf: it must be one of lce, lce_xnnpack"),
         (["RUN", "--no_optimize", "--skip_rewrite=means"], "--skip_rewrite one: give one of them"),
         (["RUN", "--skip_rewrite=mean"], "Unknown rewrite 'mean'; did you mean means"),
+        (
+            ["RUN", "--quantize=int8", "--runtime=builtin"],
+            "--runtime=builtin does not go with --quantize=int8",
+        ),
+        (["RUN", "--quantize=int8", "--input=uint8"], "--input=uint8 does not go with --quantize=int8"),
+        (["RUN", "--input=int8"], "--input=int8: it must be one of float32, uint8"),
         (["RUN", "--images=0"], "--images=0: it must be a whole number from 1 up"),
         (["RUN", "--dataset=nonsense"], "nonsense"),
         (["RUN", "--dataset=cifar10", "--data_dir=/no/such/folder"], "cifar10"),

@@ -144,7 +144,8 @@ def test_unknown_verbs(capsys):
     assert capsys.readouterr().err == f"error: Unknown verb 'xyz'; valid: {', '.join(cli.VERBS)}.\n"
     assert cli.run(["benchmark", "speed"]) == 2
     assert (
-        "Unknown verb 'speed'; valid: data, convert, step, train, flips, distill" in capsys.readouterr().err
+        "Unknown verb 'speed'; valid: data, convert, rewrites, step, train, flips, distill"
+        in capsys.readouterr().err
     )
 
 

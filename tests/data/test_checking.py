@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from bnn_keras import data
+from bnn_keras.cache import VARIABLE
 from bnn_keras.data.sources import checking
 from bnn_keras.errors import UserError
 from tests.data.test_folder import fill, opened, picture
@@ -14,7 +15,7 @@ from tests.data.test_folder import fill, opened, picture
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(checking.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -88,13 +89,13 @@ def test_a_damaged_cache_is_made_anew(content, tmp_path, cache, capsys):
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
-    monkeypatch.setenv(checking.CACHE, str(tmp_path / "file"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
     assert opened(fill(tmp_path / "images", cat=3, dog=3)).num_train == 4
     assert "The next start checks the files again; BNN_KERAS_CACHE names" in capsys.readouterr().err
 
 
 def test_where_the_cache_lies(tmp_path, monkeypatch):
-    monkeypatch.delenv(checking.CACHE)
+    monkeypatch.delenv(VARIABLE)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert checking.cache_file(tmp_path).parent == tmp_path / ".cache" / "bnn-keras" / "folders"

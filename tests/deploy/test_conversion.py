@@ -10,7 +10,8 @@ from bnn_keras.deploy.conversion.taps import find_taps
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers
 from bnn_keras.nn.graph import read_graph
-from bnn_keras.tflite.flatbuffer import BCONV, Flatbuffer, pack_signs, unpack_bits
+from bnn_keras.tflite.bits import pack_signs, unpack_bits
+from bnn_keras.tflite.flatbuffer import BCONV, Flatbuffer
 from tests.deploy.branches import network_of
 from tests.networks import binary_conv, images, network_around, of_one_sign, randomise, tiny_melius
 

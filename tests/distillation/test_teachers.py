@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from bnn_keras import cli, data
+from bnn_keras.data import imagenet
 from bnn_keras.distillation import applications, sources
 from bnn_keras.distillation.teacher import Teacher, in_precision, to_logits
 from bnn_keras.errors import UserError
@@ -33,7 +34,7 @@ def four(size=64):
 
 
 def thousand(size=64):
-    return Images(sources.imagenet_names(), size, "imagenet2012")
+    return Images(imagenet.identifiers(), size, "imagenet2012")
 
 
 def test_a_torch_file_as_a_teacher(tmp_path):

@@ -28,6 +28,7 @@ STARTS = {
     "cost": ["tiny.tflite"],
     "convert": ["tiny.keras", "--dataset=samples", "--images=1", "--output=out.tflite"],
     "data-service": [],
+    "demo": ["tiny.keras", "--dataset=samples", "--images=1", "--output_dir=out"],
     "evaluate": ["tiny.keras", "--dataset=folder:images", "--limit=2"],
     "launch": [],
     "predict": ["tiny.keras", IMAGE],
@@ -42,6 +43,7 @@ STARTS = {
 }
 ENDS = {
     "data-service": ["--dispatcher=a..b:5050"],
+    "demo": ["--litert_js=missing"],
     "launch": ["--workers=1", "--", "true"],
     "quantize": ["--epochs=0", "--limit=2"],
     "search": ["--dataset=folder:missing"],

@@ -1,5 +1,6 @@
 """Chromium without a window, driven by WebDriver's own protocol; only for the tests."""
 
+import base64
 import contextlib
 import json
 import re
@@ -39,10 +40,13 @@ class Page:
         self._session = session
 
     def open(self, path):
-        self._post("url", {"url": path.resolve().as_uri()})
+        self.go_to(path.resolve().as_uri())
+
+    def go_to(self, address):
+        self._post("url", {"url": address})
 
     def run(self, script):
-        """What a piece of JavaScript returns."""
+        """What a piece of JavaScript returns, or the promise that it returns."""
         return self._post("execute/sync", {"script": script, "args": []})
 
     def wait(self, condition):
@@ -56,6 +60,14 @@ class Page:
         """What the console says at its loudest."""
         entries = self._post("se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+
+    def picture(self):
+        """A PNG file of the whole page."""
+        height = self.run("return document.documentElement.scrollHeight")
+        width = self.run("return document.documentElement.clientWidth")
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        wanted = {"cmd": "Page.captureScreenshot", "params": {"clip": clip, "captureBeyondViewport": True}}
+        return base64.b64decode(self._post("goog/cdp/execute", wanted)["data"])
 
     def prefer(self, scheme):
         """Be a reader with a "light" or "dark" system."""
@@ -74,8 +86,8 @@ def post(address, body, method="POST"):
 
 
 @contextlib.contextmanager
-def opened(width, height):
-    """A browser with a screen of so many pixels."""
+def opened(width, height, *arguments):
+    """A browser with a screen of so many pixels, started with more arguments."""
     with tempfile.TemporaryDirectory() as profile:
         driver = subprocess.Popen(
             ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -88,7 +100,7 @@ def opened(width, height):
             )
             sessions = f"http://127.0.0.1:{port}/session"
             options = {
-                "args": [*ARGUMENTS, f"--user-data-dir={profile}"],
+                "args": [*ARGUMENTS, *arguments, f"--user-data-dir={profile}"],
                 "mobileEmulation": {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 1}},
             }
             wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}

@@ -6,4 +6,4 @@ What is compared takes turns, so that a busy machine slows all of it alike; the 
 over itself.
 """
 
-VERBS = ("data", "convert", "rewrites", "step", "train", "flips", "distill")
+VERBS = ("data", "convert", "rewrites", "step", "train", "flips", "distill", "infer")

@@ -25,7 +25,7 @@ FLAGS = [
 ]
 COLUMNS = {LCE: "tflite", LCE_XNNPACK: "xnnpack"}
 HEADINGS = ("network", "TFLite's kernels", "rewritten", "XNNPACK", "rewritten")
-SMALLEST = 0.05  # millions; kinds below it are not printed
+SMALLEST = 2e-4  # of all instructions; kinds below it are not printed
 
 
 def run(values: FlagValues, positional: list[str]) -> None:
@@ -70,7 +70,10 @@ def _millions(cost: "Cost", column: str) -> float:
 
 
 def _kinds(cost: "Cost", column: str) -> str:
-    found = {kind: one.instructions[column] / 1e6 for kind, one in cost.kinds.items()}
+    from bnn_keras.accounting.cost.words import millions
+
+    found = {kind: one.instructions[column] for kind, one in cost.kinds.items()}
     largest = sorted(found, key=lambda kind: -found[kind])
-    kinds = [f"{kind} {found[kind]:.1f}" for kind in largest if found[kind] >= SMALLEST]
-    return f"{', '.join(kinds)}; floor of the binary part {cost.floor / 1e6:.1f}"
+    least = SMALLEST * cost.total.instructions[column]
+    kinds = [f"{kind} {millions(found[kind])}" for kind in largest if found[kind] >= least]
+    return f"{', '.join(kinds)}; floor of the binary part {millions(cost.floor)}"

@@ -2,12 +2,14 @@
 
 import dataclasses
 import importlib.metadata
+import math
 import operator
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from bnn_keras.cli.flags import COUNT, Flag
 from bnn_keras.settings.kinds import Text
@@ -36,6 +38,11 @@ class Timing:
         """Seconds of a call."""
         return statistics.median(self.seconds[name])
 
+    def quantile(self, name: str, share: float) -> float:
+        """The seconds that a share of the calls do not exceed."""
+        ordered = sorted(self.seconds[name])
+        return ordered[math.ceil(share * len(ordered)) - 1]
+
     def ratio(self, name: str, *parts: str) -> float:
         """The median, over the rounds, of its time over that of others in the same round.
 
@@ -55,7 +62,9 @@ class Timing:
         return statistics.median(map(operator.truediv, seconds, wholes))
 
 
-def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 0) -> Timing:
+def interleaved(
+    functions: Mapping[str, Callable[[], Any]], repeats: int, warm_up: int = 0, timed: bool = False
+) -> Timing:
     """Call every function `repeats` times in turns, and the first one, the baseline, twice as often.
 
     Each turn starts one place further, so that no function always follows the same other one.
@@ -64,6 +73,7 @@ def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, war
         functions: by name.
         repeats: number of turns, at least 1.
         warm_up: calls of each beforehand, which are not counted.
+        timed: the functions return the seconds that they took.
     """
     for function in functions.values():
         for _ in range(warm_up):
@@ -74,8 +84,8 @@ def interleaved(functions: Mapping[str, Callable[[], object]], repeats: int, war
         first = turn % len(turns)
         for name, function in turns[first:] + turns[:first]:
             start = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - start)
+            result = function()
+            seconds[name].append(result if timed else time.perf_counter() - start)
     return Timing({name: tuple(seconds[name]) for name in functions}, tuple(seconds[None]))
 
 
@@ -99,6 +109,11 @@ def print_ratios(times: Timing) -> None:
         print(f"{name}: {1000 * times.median(name):.1f} ms, {times.ratio(name):.3f} of the first")
     print(f"A/A ratio of the first: {times.aa_ratio:.3f}")
     print(machine())
+
+
+def is_x86() -> bool:
+    """Whether this computer's processor is an x86 one of 64 bits."""
+    return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def machine() -> str:

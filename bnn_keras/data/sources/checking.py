@@ -13,11 +13,10 @@ import msgspec
 import tensorflow as tf
 from tqdm import tqdm
 
-from bnn_keras import files, json_file
+from bnn_keras import cache, files, json_file
 from bnn_keras.data.sources import header, images
 from bnn_keras.errors import UserError
 
-CACHE = "BNN_KERAS_CACHE"  # the environment variable that moves the folder of the results
 LARGEST_CACHE = 2**31  # bytes; a million files take 100 MB
 THREADS = 8  # that wait for the disk
 DELAY = 2  # seconds until a progress bar is shown
@@ -126,13 +125,8 @@ def _name(path: Path, root: Path) -> str:
 
 def cache_file(root: Path) -> Path | None:
     """The file that keeps what is known of a folder; None if the user has no home folder."""
-    given = os.environ.get(CACHE)
-    # The specification of XDG ignores paths that are not absolute.
-    usual = os.environ.get("XDG_CACHE_HOME", "")
-    home = given or os.path.join(
-        usual if os.path.isabs(usual) else os.path.expanduser("~/.cache"), "bnn-keras"
-    )
-    if not given and not os.path.isabs(home):
+    home = cache.folder()
+    if home is None:
         return None
     key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()
     return Path(home, "folders", f"{key}.json")
@@ -157,6 +151,5 @@ def _write_cache(root: Path, findings: dict[str, Finding]) -> None:
     try:
         files.write_text(path, json.dumps(findings))
     except UserError as error:
-        print(
-            f"{error} The next start checks the files again; {CACHE} names another folder.", file=sys.stderr
-        )
+        again = "The next start checks the files again"
+        print(f"{error} {again}; {cache.VARIABLE} names another folder.", file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras.data import imagenet
 from bnn_keras.data.sources.images import Contents
 from bnn_keras.data.sources.source import Source
 from bnn_keras.errors import UserError
@@ -38,14 +39,15 @@ class Renamed:
         Raises:
             UserError: the source has a class that the network does not know.
         """
-        number = {known: label for label, known in enumerate(class_names)}
-        unknown = [known for known in source.class_names if known not in number]
+        number = {known: label for label, known in enumerate(imagenet.in_words(class_names))}
+        found = dict(zip(source.class_names, imagenet.in_words(source.class_names), strict=True))
+        unknown = [own for own, known in found.items() if known not in number]
         if unknown:
             raise UserError(
                 f"{name} has the class {unknown[0]!r}, which the network does not know; it knows "
                 f"{_short(class_names)}."
             )
-        return cls(source, tuple(class_names), np.array([number[known] for known in source.class_names]))
+        return cls(source, tuple(class_names), np.array([number[known] for known in found.values()]))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.source, name)

@@ -2,13 +2,8 @@
 
 import dataclasses
 
-import tensorflow as tf
-
-from bnn_keras import deploy
-from bnn_keras.accounting.cost import Cost, estimate
+from bnn_keras.accounting.cost import Cost
 from bnn_keras.accounting.cost.words import millions
-from bnn_keras.deploy.conversion.hardening import harden
-from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 COLUMNS = ("tflite", "xnnpack")  # without int8, dot products change nothing
 
@@ -46,24 +41,6 @@ class Costs:
             "kinds": _kinds(self.rewritten),
             "kinds_without_rewrites": _kinds(self.plain),
         }
-
-
-def measure(model: tf.keras.Model, flatbuffer: bytes, options: deploy.Options) -> Costs:
-    """Estimate what a file costs.
-
-    Without rewrites the network is converted again, and not checked: which operations LCE makes one of others
-    is not known without it.
-
-    Args:
-        model: that was converted.
-        flatbuffer: the file.
-        options: that it was converted with.
-    """
-    rewritten = estimate(Flatbuffer(flatbuffer))
-    if set(options.skip) == set(deploy.IDENTITY.skip):
-        return Costs(rewritten, rewritten)
-    plain = deploy.to_flatbuffer(harden(model), options=deploy.IDENTITY)
-    return Costs(rewritten, estimate(Flatbuffer(plain)))
 
 
 def _kinds(cost: Cost) -> dict[str, dict[str, int]]:

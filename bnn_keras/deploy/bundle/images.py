@@ -7,6 +7,7 @@ import tensorflow as tf
 from sklearn.datasets import load_sample_images
 
 from bnn_keras import data
+from bnn_keras.data import imagenet
 from bnn_keras.deploy.bundle.source import Source
 from bnn_keras.errors import UserError
 
@@ -68,6 +69,7 @@ def _numbered(labels: np.ndarray, class_names: tuple[str, ...], source: Source) 
     names = source.network.class_names
     if not names:
         return labels if len(class_names) == source.model.output_shape[-1] else None
+    names, class_names = imagenet.in_words(names), imagenet.in_words(class_names)
     if not set(class_names) <= set(names):
         return None
     return np.array([names.index(name) for name in class_names])[labels]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from bnn_keras import accounting, deploy, runs
 from bnn_keras.deploy.bundle.costs import Costs
+from bnn_keras.deploy.bundle.size import Size
 from bnn_keras.deploy.bundle.source import Source
 from bnn_keras.deploy.rewrite import Applied
 
@@ -19,7 +20,7 @@ def manifest_of(
     report: deploy.Report,
     dataset: str,
     options: deploy.Options,
-    costs: Costs,
+    costs: Costs | Size,
 ) -> dict:
     """What is known about a converted file, as its manifest holds it.
 
@@ -30,7 +31,7 @@ def manifest_of(
         report: of its verification.
         dataset: the name of the images that it was verified on.
         options: the runtime, and which rewrites were skipped.
-        costs: of the file on a device.
+        costs: of the file on a device; of a portable file its size.
     """
     model = source.model
     counts = accounting.profile(model)
@@ -56,7 +57,7 @@ def manifest_of(
             "name": "output",
             "shape": [1, *model.output_shape[1:]],
             "type": "float32",
-            "values": _values(model),
+            "values": values_of(model),
         },
         "class_names": list(source.network.class_names or ()),
         "counts": {
@@ -80,13 +81,14 @@ def manifest_of(
             "weight_bytes_of_layers": report.storage.layers,
             "unchecked_layers": report.unchecked,
             "metadata_bytes": report.storage.metadata,
+            **({"sums_of_signs": dataclasses.asdict(report.sums)} if report.sums else {}),
         },
         "rewrites": {
             "runtime": options.runtime,
             "skipped": list(options.skip),
             "applied": [_applied(item) for item in report.rewrites],
         },
-        "estimated_arm64_instructions": costs.for_manifest(),
+        "estimated_arm64_instructions" if isinstance(costs, Costs) else "portable": costs.for_manifest(),
         "environment": runs.environment(),
     }
 
@@ -103,7 +105,8 @@ def _applied(item: Applied) -> dict:
     return {**kept, "sentence": item.sentence}
 
 
-def _values(model: tf.keras.Model) -> str:
+def values_of(model: tf.keras.Model) -> str:
+    """What the numbers are that a model returns, such as "logits" or "softmax"."""
     last = model.layers[-1]
     name = tf.keras.activations.serialize(last.activation) if hasattr(last, "activation") else "linear"
     if len(model.output_shape) != 2:

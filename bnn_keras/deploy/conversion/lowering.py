@@ -1,4 +1,4 @@
-"""From a Keras model to a TFLite flatbuffer of the Larq Compute Engine.
+"""From a Keras model to a TFLite flatbuffer, of the Larq Compute Engine or without custom operations.
 
 The model is traced once as one function, and converted with its weights as constants.
 `lce.convert_keras_model` starts from Keras's own SavedModel, for which Keras traces every layer several
@@ -20,19 +20,25 @@ from bnn_keras.deploy import rewrite
 from bnn_keras.deploy.conversion import borders, forms, frozen
 from bnn_keras.deploy.conversion.taps import OUTPUT, find_taps, tied_taps
 from bnn_keras.deploy.exemptions import exempt
+from bnn_keras.deploy.portable import converter, kernels
 from bnn_keras.deploy.rewrite.computing import compute
 from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import Call, Graph, Value, read_graph
 from bnn_keras.nn.inference import infer
 from bnn_keras.nn.registration import traits_of
+from bnn_keras.settings.input_type import FLOAT32
+from bnn_keras.settings.runtime import BUILTIN
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 INPUT = "image"
 
 
 def to_flatbuffer(
-    model: tf.keras.Model, unchecked: Sequence[str] = (), options: rewrite.Options = rewrite.OPTIMIZED
+    model: tf.keras.Model,
+    unchecked: Sequence[str] = (),
+    options: rewrite.Options = rewrite.OPTIMIZED,
+    input_type: str = FLOAT32,
 ) -> bytes:
     """Convert a model, without checking anything.
 
@@ -40,13 +46,14 @@ def to_flatbuffer(
         model: functional or sequential, one input [batch, height, width, channels], one output, float32.
         unchecked: the names of layers that will not be compared, see `bnn_keras.convert`.
         options: which form the network gets. The file holds them, for its verification.
+        input_type: of the image that the file takes, "float32" or "uint8", in [0, 255] in both.
 
     Returns:
         The bytes of a .tflite file that takes one image at a time. Its tensors at the taps have the names
         that `bnn_keras.deploy.conversion.taps.find_taps` gives them.
 
     Raises:
-        UserError: the model is not of that form, or LCE cannot convert it.
+        UserError: the model is not of that form, or the converter cannot convert it.
     """
     graph = read_graph(model)
     _check_form(model, graph)
@@ -54,13 +61,16 @@ def to_flatbuffer(
     taps = tied_taps(network, find_taps(graph, exempt(graph, unchecked)))
     # Not the names themselves: the names of a signature may not contain slashes.
     keys = {f"tap_{i}": value for i, value in enumerate(taps)}
-    file = Flatbuffer(_convert(model, network, keys))
+    file = Flatbuffer(_convert(model, network, keys, options.runtime, input_type))
     names = {int(file.graph.inputs[0]): [INPUT]}
     indices = file.signature_outputs()
     for key, value in keys.items():
         names.setdefault(indices[key], []).append(taps[value])
     file.name_tensors(names)
     file.store_filled_kernels()
+    if options.runtime == BUILTIN:
+        kernels.store_as_int8(file, network.operations())
+        file.drop_unused_constants()
     if rewrite.sections.NAME not in options.skip:
         file.quantize_before_joining()
     file.keep_output("tap_0", OUTPUT)
@@ -90,15 +100,20 @@ def _check_form(model: tf.keras.Model, graph: Graph) -> None:
             )
 
 
-def _convert(model: tf.keras.Model, network: Network, outputs: dict[str, Value]) -> bytes:
+def _convert(
+    model: tf.keras.Model, network: Network, outputs: dict[str, Value], runtime: str, input_type: str
+) -> bytes:
     def function(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        computed = compute(network, image, _lower)
+        computed = compute(network, tf.cast(image, tf.float32), _lower)
         # An identity, as an output of the function may not be its input.
         return {key: tf.identity(computed[network.ties[value].operation]) for key, value in outputs.items()}
 
-    image = tf.TensorSpec((1, *network.image.shape[1:]), tf.float32, name=INPUT)
+    image = tf.TensorSpec((1, *network.image.shape[1:]), input_type, name=INPUT)
     with tempfile.TemporaryDirectory() as folder:
         frozen.save(function, image, Path(folder), model.name)
+        if runtime == BUILTIN:
+            layers = [one.call.path for one in network.operations() if one.call is not None]
+            return converter.convert_saved_model(folder, model.name, layers)
         try:
             return lce.convert_saved_model(folder)
         except (RuntimeError, ValueError) as error:

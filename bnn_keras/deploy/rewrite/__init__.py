@@ -12,6 +12,7 @@ from types import ModuleType
 
 import msgspec
 
+from bnn_keras.deploy.portable import steps
 from bnn_keras.deploy.rewrite import (
     average_pools,
     carried_shifts,
@@ -34,7 +35,7 @@ from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.deploy.rewrite.reading import read
 from bnn_keras.errors import UserError, one_of
 from bnn_keras.nn.graph import Graph
-from bnn_keras.settings.runtime import LCE, RUNTIMES
+from bnn_keras.settings.runtime import BUILTIN, LCE, LCE_XNNPACK, RUNTIMES
 
 NOTE = "bnn_keras.rewrite"  # name of the options in a file
 # In the order in which they are applied.
@@ -113,14 +114,18 @@ def rewritten(graph: Graph, options: Options = OPTIMIZED) -> tuple[Network, list
     """
     network = read(graph)
     done = []
+    # Runtimes without LCE run XNNPACK's kernels.
+    cheap_for = LCE_XNNPACK if options.runtime == BUILTIN else options.runtime
     for rewrite in REWRITES:
         if rewrite.NAME not in options.skip:
             before = _kinds(network)
-            places = rewrite.apply(network, options.runtime)
+            places = rewrite.apply(network, cheap_for)
             after = _kinds(network)
             done.append(
                 Applied(rewrite.NAME, places, dict(before - after), dict(after - before), rewrite.NEEDS)
             )
+    if options.runtime == BUILTIN:
+        steps.apply(network)
     return network, done
 
 

@@ -8,11 +8,13 @@ import larq as lq
 import numpy as np
 import tensorflow as tf
 
+from bnn_keras.deploy.portable.steps import STEP_CONV, why_not
 from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.nn.binary import are_binary, is_one_bit, kernel_of, kernel_quantizer
 from bnn_keras.nn.graph import Call, Graph
-from bnn_keras.tflite.flatbuffer import BCONV, KERNEL, WORD, pack_signs, unpack_bits
+from bnn_keras.tflite.bits import WORD, pack_signs, unpack_bits
+from bnn_keras.tflite.flatbuffer import BCONV, KERNEL
 
 keras = tf.keras.layers
 LCE_TOLERANCE = 0.005  # largest difference between a kernel's values and its scale, as a share of it
@@ -25,7 +27,7 @@ class BinaryLayer:
 
     Args:
         name: of the layer.
-        index: number of its LceBconv2d among the file's operations; None if there is none.
+        index: number of its binary convolution among the file's operations; None if there is none.
         problem: why there is none, or what is wrong with it; "" if nothing is.
     """
 
@@ -60,17 +62,21 @@ def _are_signs(values: np.ndarray) -> bool:
     return are_binary(values[values != 0]) if np.any(values) else False
 
 
-def find(regions: Regions, meant: Mapping[Call, bool], turns: Mapping[Call, np.ndarray]) -> list[BinaryLayer]:
-    """Find every layer that is meant to be binary among the file's LceBconv2d, by the bits of its kernel.
+def find(
+    regions: Regions, meant: Mapping[Call, bool], turns: Mapping[Call, np.ndarray], form: str = BCONV
+) -> list[BinaryLayer]:
+    """Find every layer that is meant to be binary among the file's operations, by the bits of its kernel.
 
     Args:
         regions: of the model and its file.
         meant: the calls for which `is_meant`, each with whether its input contains zeros.
         turns: see `turns_of`.
+        form: of a binary convolution, LceBconv2d, or CONV_2D with a kernel of signs in int8.
     """
     found: list[BinaryLayer] = []
     for call, zeros in meant.items():
-        found.append(_find(regions, call, zeros, {layer.index for layer in found}, turns.get(call)))
+        used = {layer.index for layer in found}
+        found.append(_find(regions, call, zeros, used, turns.get(call), form))
     return found
 
 
@@ -78,23 +84,23 @@ def turns_of(network: Network) -> dict[Call, np.ndarray]:
     """The signs of the input channels in the file, those that are turned -1: [channels, 1] by layer call."""
     turns = {}
     for operation in network.operations():
-        if operation.kind == "binary_conv" and operation.call is not None:
+        if operation.kind in ("binary_conv", STEP_CONV) and operation.call is not None:
             ratio = operation.constants["kernel"] * kernel_of(operation.call.layer)
             turns[operation.call] = np.sign(ratio[0, 0, :, :1])
     return turns
 
 
 def _find(
-    regions: Regions, call: Call, zeros: bool, used: set[int | None], turn: np.ndarray | None
+    regions: Regions, call: Call, zeros: bool, used: set[int | None], turn: np.ndarray | None, form: str
 ) -> BinaryLayer:
     kernel = kernel_of(call.layer)
     kernel = kernel if turn is None else kernel * turn
-    distances = {op: _differing_bits(kernel, bits) for op, bits in _candidates(regions, call, kernel)}
+    distances = {op: _differing_bits(kernel, bits) for op, bits in _candidates(regions, call, kernel, form)}
     # Equal layers with the same input may be one operation; where there are two, each has its own.
     nearest = min(distances, key=lambda op: (distances[op], op in used), default=None)
     # Two random kernels differ in half of their bits. If few bits differ, the right kernel is damaged.
     if nearest is None or distances[nearest] > kernel.size // 10:
-        reason = explain(regions.graph, call, kernel, zeros)
+        reason = explain(regions.graph, call, kernel, zeros) if form == BCONV else why_not(call)
         sizes = f"{kernel.nbytes:,} bytes in place of {-(-kernel.size // 8):,}"
         return BinaryLayer(call.path, None, f"stays float ({sizes}): {reason}")
     if distances[nearest]:
@@ -102,15 +108,21 @@ def _find(
     return BinaryLayer(call.path, nearest)
 
 
-def _candidates(regions: Regions, call: Call, kernel: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _candidates(
+    regions: Regions, call: Call, kernel: np.ndarray, form: str
+) -> Iterator[tuple[int, np.ndarray]]:
     """The binary convolutions that the layer may be, by their numbers, and their packed kernels."""
     if kernel.ndim != 4 or isinstance(call.layer, keras.DepthwiseConv2D):
         return
     height, width, channels, filters = kernel.shape
     for number in regions.ops_of(call):
         op = regions.ops[number]
-        if op.name == BCONV:
+        if op.name == form and regions.file.is_constant(op.inputs[KERNEL]):
             bits = regions.file.constant(op.inputs[KERNEL])
+            if form != BCONV:
+                if bits.dtype != np.int8 or (np.abs(bits) != 1).any():
+                    continue
+                bits = pack_signs(np.moveaxis(bits, 0, -1))
             if bits.shape == (filters, height, width, -(-channels // WORD)):
                 yield number, bits
 

@@ -40,7 +40,12 @@ def stages(regions: Regions) -> list[tuple[int, set[int]]]:
 
 
 def run_stages(
-    flatbuffer: bytes, regions: Regions, seen: Mapping[int, np.ndarray], number: int, taps: set[int]
+    flatbuffer: bytes,
+    regions: Regions,
+    seen: Mapping[int, np.ndarray],
+    number: int,
+    taps: set[int],
+    kernels: str,
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """Run stages of a file by themselves on random values.
 
@@ -50,6 +55,7 @@ def run_stages(
         seen: the values of every tap for images, [n, ...] by tensor. Signs stay signs.
         number: of the probes.
         taps: the tensors at the ends of the stages.
+        kernels: that run it, see `bnn_keras.tflite.interpreter.Interpreter`.
 
     Returns:
         The values that the stages take and those that they give, float32 [number, ...] by tensor.
@@ -58,12 +64,14 @@ def run_stages(
     taken, returned = file.cut(set(regions.tensors.values()), regions.ops_to(taps))
     rng = np.random.default_rng(0)
     given = {tensor: _draw((number, *seen[tensor].shape[1:]), seen[tensor], rng) for tensor in taken}
-    stages = Interpreter(file.pack(), threads=1, is_checked=True)
+    stages = Interpreter(file.pack(), threads=1, is_checked=True, kernels=kernels)
     found = dict(zip(returned, stages.predict_all(list(given.values())), strict=True))
     return given, {tensor: found[tensor] for tensor in taps}
 
 
 def _draw(shape: tuple[int, ...], seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if seen.dtype == np.uint8:  # the image
+        return rng.integers(0, 256, shape, np.uint8)
     channels, pixels = shape[-1], math.prod(shape[:-1])
     signs = rng.choice([-1, 1], (pixels, channels))
     finite = seen[np.isfinite(seen)]  # values that are too large for float32 are refused elsewhere

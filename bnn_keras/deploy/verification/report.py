@@ -4,15 +4,18 @@ import dataclasses
 
 import numpy as np
 
+from bnn_keras.accounting.cost import Cost
 from bnn_keras.deploy.conversion.hardening import Hardening
 from bnn_keras.deploy.rewrite import Applied
 from bnn_keras.deploy.verification.binary import BinaryLayer
 from bnn_keras.deploy.verification.comparison import Tap
 from bnn_keras.deploy.verification.storage import Storage
+from bnn_keras.deploy.verification.sums import Sums
 from bnn_keras.errors import UserError
 from bnn_keras.tflite.flatbuffer import BCONV
 
 SHOWN = 12  # problems in an error message
+INT8_CONV = "CONV_2D with signs in int8"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Report:
         hardening: the effect of the hard sign; None for a model without progressive kernels.
         unchecked: the names of the layers that were left unchecked.
         rewrites: what each rewrite did.
+        plain: what the file would cost on a device without rewrites; None if that was not asked.
+        sums: of signs, in a file for TFLite's own kernels; None in one for LCE.
     """
 
     layers: list[BinaryLayer]
@@ -56,13 +61,16 @@ class Report:
     hardening: Hardening | None = None
     unchecked: list[str] = dataclasses.field(default_factory=list)
     rewrites: list[Applied] = dataclasses.field(default_factory=list)
+    plain: Cost | None = None
+    sums: Sums | None = None
 
     @property
     def problems(self) -> list[str]:
         """What is wrong with the file, a sentence each."""
         layers = [f"{layer.name}: {layer.problem}" for layer in self.layers if layer.problem]
         taps = [f"{tap.name}: {tap.problem}" for tap in self.taps if tap.problem]
-        return [*self.structure, *layers, *taps, *self.storage.problems]
+        wrong = [self.sums.problem] if self.sums and self.sums.wrong else []
+        return [*self.structure, *layers, *taps, *wrong, *self.storage.problems]
 
     @property
     def worst(self) -> Tap:
@@ -77,7 +85,9 @@ def lines(report: Report) -> list[str]:
     return [
         *([report.hardening.sentence] if report.hardening else []),
         *(f"rewrite {applied.sentence}" for applied in report.rewrites),
-        f"binary: {len(right)} of {len(report.layers)} binary layers are {BCONV}, bit by bit",
+        f"binary: {len(right)} of {len(report.layers)} binary layers are "
+        f"{INT8_CONV if report.sums else BCONV}, bit by bit",
+        *([report.sums.sentence] if report.sums else []),
         f"same function: {len(report.taps)} tensors, each stage with the file's own input, differ by at most "
         f"{report.worst.ratio:.2f} of what rounding explains ({report.worst.name}); "
         f"rounding leaves {undecided:.2%} of the values open",

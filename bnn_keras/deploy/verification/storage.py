@@ -124,10 +124,10 @@ class _Attribution:
         op, size = self.regions.ops[number], self._size(index)
         if place != KERNEL and op.name in WITH_KERNEL and size == self._filters(op):
             # Every convolution has a bias, a binary one a scale and a bias, or thresholds.
-            known = self.binary if op.name == BCONV else self.kernels
+            known = self.binary if number in self.binary else self.kernels
             if number in known:
                 return known[number]
-        if op.name == BCONV and place == KERNEL and number in self.binary:
+        if place == KERNEL and number in self.binary:
             return self.binary[number]
         calls = self.regions.calls_of(number)
         fitting = [need for call in calls for need in self.needs[call] if need.values >= size]

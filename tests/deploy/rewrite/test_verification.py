@@ -14,7 +14,7 @@ from bnn_keras.deploy.rewrite.operations import Tie
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers, normalization
 from bnn_keras.nn.graph import read_graph
-from bnn_keras.settings.runtime import LCE, LCE_XNNPACK, RUNTIMES
+from bnn_keras.settings.runtime import LCE, LCE_XNNPACK
 from bnn_keras.tflite.flatbuffer import BCONV, Flatbuffer
 from tests.networks import binary_conv, images, network_around, randomise
 from zoo import bnext, meliusnet, pytorch, shared
@@ -84,7 +84,7 @@ def instructions(flatbuffer, runtime):
     ]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", [LCE, LCE_XNNPACK])  # BUILTIN: tests/deploy/portable
 @pytest.mark.parametrize("name", ["dense", "attention", "users_own"])
 def test_a_rewritten_network_is_verified_and_costs_less(name, runtime):
     model, pixels = built(name)

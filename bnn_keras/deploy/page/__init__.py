@@ -1,0 +1,1 @@
+"""A web page that runs a portable file in the browser with LiteRT.js."""
