@@ -101,19 +101,20 @@ def test_an_int8_file_of_the_plain_converter():
 
 
 # Counted with the real kernels: millions, of TFLite's own kernels and of XNNPACK, and of kinds of operations.
+# The normalisation of the image was a SUB in the files that were counted, and is an ADD now.
 COUNTED = {
     "meliusnet22": (
         305.8,
         265.6,
-        {"LceBconv2d": 138.1, "CONV_2D": 89.7, "MUL": 20.7, "ADD": 19.2, "CONCATENATION": 14.6, "SPLIT": 5.9,
-         "MAX_POOL_2D": 9.4, "SUB": 4.4, "LceQuantize": 3.1},
+        {"LceBconv2d": 138.1, "CONV_2D": 89.7, "MUL": 20.7, "ADD": 19.2 + 4.4, "CONCATENATION": 14.6,
+         "SPLIT": 5.9, "MAX_POOL_2D": 9.4, "LceQuantize": 3.1},
         {"LceBconv2d": 138.1, "CONV_2D": 58.4, "MUL": 16.7, "ADD": 17.4, "LceQuantize": 3.1},
     ),
     "bnext_t": (
         250.1,
         224.5,
-        {"LceBconv2d": 150.5, "CONV_2D": 9.5, "MUL": 21.3, "ADD": 15.4, "CONCATENATION": 2.2,
-         "AVERAGE_POOL_2D": 6.1, "SUB": 4.5, "MEAN": 24.4, "PRELU": 11.5},
+        {"LceBconv2d": 150.5, "CONV_2D": 9.5, "MUL": 21.3, "ADD": 15.4 + 4.5, "CONCATENATION": 2.2,
+         "AVERAGE_POOL_2D": 6.1, "MEAN": 24.4, "PRELU": 11.5},
         {"LceBconv2d": 150.4},
     ),
     "larq_zoo": (
