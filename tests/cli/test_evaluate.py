@@ -279,7 +279,11 @@ def test_plain_python_prepares_images_for_the_same_classes(run, tmp_path):
     network_ = trained.load(run)
     prepare = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "phone_input.py"))["prepare"]
     manifest = {
-        "input": {"preprocessing": dataclasses.asdict(network_.preprocessing), "orientation": "upright"}
+        "input": {
+            "preprocessing": dataclasses.asdict(network_.preprocessing),
+            "orientation": "upright",
+            "type": "float32",
+        }
     }
     turned = Image.Exif()
     turned[0x0112] = 6

@@ -200,7 +200,9 @@ def test_pillow_and_numpy_prepare_an_image_as_the_library_does(interpolation, ed
     steps = Preprocessing(
         shorter_side=edge, crop_size=64, interpolation=interpolation, antialias=interpolation == "bicubic"
     )
-    manifest = {"input": {"preprocessing": dataclasses.asdict(steps), "orientation": "upright"}}
+    manifest = {
+        "input": {"preprocessing": dataclasses.asdict(steps), "orientation": "upright", "type": "float32"}
+    }
     for name, image in ODD.items():
         image.save(tmp_path / name, exif=exif(6), quality=95)
         expected = data.read_prepared(tmp_path / name, steps)

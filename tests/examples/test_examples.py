@@ -41,7 +41,9 @@ def test_every_example_is_here():
 def test_phone_input_writes_what_the_file_takes(tmp_path, monkeypatch, capsys):
     """That it is what `bnn predict` computes with, tests/data/test_photographs.py shows."""
     steps = Preprocessing(shorter_side=36, crop_size=32, interpolation="bicubic", antialias=True)
-    manifest = {"input": {"preprocessing": dataclasses.asdict(steps), "orientation": "upright"}}
+    manifest = {
+        "input": {"preprocessing": dataclasses.asdict(steps), "orientation": "upright", "type": "float32"}
+    }
     (tmp_path / "a.json").write_text(json.dumps(manifest))
     Image.new("RGB", (50, 40), (10, 20, 30)).save(tmp_path / "a.png")
     monkeypatch.setattr(sys, "argv", ["", *(str(tmp_path / name) for name in ("a.json", "a.png"))])

@@ -31,6 +31,7 @@ from bnn_keras.deploy.rewrite import (
     turns,
 )
 from bnn_keras.deploy.rewrite.applied import Applied
+from bnn_keras.deploy.rewrite.equal import untie_equal
 from bnn_keras.deploy.rewrite.operations import Network
 from bnn_keras.deploy.rewrite.reading import read
 from bnn_keras.errors import UserError, one_of
@@ -126,6 +127,7 @@ def rewritten(graph: Graph, options: Options = OPTIMIZED) -> tuple[Network, list
             )
     if options.runtime == BUILTIN:
         steps.apply(network)
+    untie_equal(network)
     return network, done
 
 
