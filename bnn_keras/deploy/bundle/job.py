@@ -68,8 +68,7 @@ def write(
         rewritten = estimate(Flatbuffer(flatbuffer))
         found = Costs(rewritten, report.plain or rewritten)
     print(found.sentence)
-    manifest = manifest_of(source, path, flatbuffer, report, compared.dataset, options, found)
-    manifest["input"]["type"] = input_type
+    manifest = manifest_of(source, path, flatbuffer, report, compared.dataset, options, found, input_type)
     if quantized is not None:
         manifest["quantization"] = quantized.to_dict()
     beside_path = path.with_suffix(".json")

@@ -21,6 +21,7 @@ def manifest_of(
     dataset: str,
     options: deploy.Options,
     costs: Costs | Size,
+    input_type: str,
 ) -> dict:
     """What is known about a converted file, as its manifest holds it.
 
@@ -32,6 +33,7 @@ def manifest_of(
         dataset: the name of the images that it was verified on.
         options: the runtime, and which rewrites were skipped.
         costs: of the file on a device; of a portable file its size.
+        input_type: of the image that the file takes.
     """
     model = source.model
     counts = accounting.profile(model)
@@ -45,7 +47,7 @@ def manifest_of(
         "input": {
             "name": "image",
             "shape": [1, *model.input_shape[1:]],
-            "type": "float32",
+            "type": input_type,
             "channels": "RGB",
             "value_range": [0, 255],
             "orientation": source.orientation,
