@@ -56,6 +56,12 @@ class Page:
             assert time.monotonic() < end, condition
             time.sleep(0.05)
 
+    def send_file(self, element, path):
+        """Choose a file in an input element, which is given by its CSS selector."""
+        found = self._post("element", {"using": "css selector", "value": element})
+        (key,) = found.values()
+        self._post(f"element/{key}/value", {"text": str(path.resolve())})
+
     def errors(self):
         """What the console says at its loudest."""
         entries = self._post("se/log", {"type": "browser"})

@@ -1,13 +1,16 @@
 """The page classifies in a browser as the Keras model does, and asks for nothing outside of its folder."""
 
+import base64
 import json
 import os
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from bnn_keras import data, deploy
 from bnn_keras.deploy import rewrite
@@ -21,7 +24,11 @@ from tests.report import browser
 
 SIZE, CLASSES = 24, ("one", "two", "three", "four")
 PREPARED = Preprocessing(shorter_side=27, interpolation="bicubic", antialias=True, crop_size=SIZE)
-NOWHERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+ARGUMENTS = (
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--use-fake-device-for-media-stream",  # a camera that shows a moving picture
+    "--use-fake-ui-for-media-stream",  # and that the user has allowed
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,39 +54,124 @@ def written(place, runtime):
     return model, pixels
 
 
-def test_it_classifies_as_keras_does_and_asks_for_nothing_outside(runtime, tmp_path):
-    model, pixels = written(tmp_path, runtime)
-    expected = scores(model, pixels.astype(np.float32))
-    server = serving.server_of(tmp_path)
+@pytest.fixture(scope="module")
+def shown(runtime, tmp_path_factory):
+    """The page in a browser, its folder and address, its model and the pixels of its samples."""
+    place = tmp_path_factory.mktemp("page")
+    model, pixels = written(place, runtime)
+    server = serving.server_of(place)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     try:
-        with browser.opened(380, 800, NOWHERE) as page:
+        with browser.opened(380, 800, *ARGUMENTS) as page:
             page.go_to(f"{address}/index.html")
             page.wait("['ready', 'failed'].includes(document.body.dataset.state)")
-            assert page.run("return document.getElementById('status').textContent") == (
-                "Choose an image or a sample."
-            )
-            for i, row in enumerate(expected):
-                found = page.run(f"return page.classifySample(page.about().samples[{i}])")
-                np.testing.assert_allclose(found["scores"], row, atol=1e-3 * np.abs(expected).max())
-                assert found["best"] == CLASSES[row.argmax()] and found["milliseconds"] > 0
-                says = page.run("return document.getElementById('status').textContent")
-                assert says == f"{CLASSES[row.argmax()]}, as expected"
-            assert page.run("return document.querySelectorAll('#classes li').length") == 4
-            asked = page.run("return performance.getEntriesByType('resource').map((one) => one.name)")
-            assert len(asked) > 8 and all(one.startswith(f"{address}/") for one in asked)
-            # The browser refuses what the page itself would not ask for.
-            refused = page.run("return fetch('https://example.com/').then(() => false, () => true)")
-            assert refused
-            assert page.run("return document.documentElement.scrollWidth") <= 380
-            # LiteRT.js looks for a GPU, which is not there, and says so.
-            known = ("example.com", "/litert/", "No available adapters")
-            assert not [one for one in page.errors() if not any(part in one for part in known)]
-            check_preparation(page, tmp_path)
+            yield types.SimpleNamespace(page=page, place=place, address=address, model=model, pixels=pixels)
     finally:
         server.shutdown()
         server.server_close()
+
+
+def text_of(page, element):
+    return page.run(f"return document.getElementById('{element}').textContent")
+
+
+def test_it_classifies_as_keras_does_and_asks_for_nothing_outside(shown):
+    page = shown.page
+    assert text_of(page, "status") == "Choose an image or a sample."
+    expected = scores(shown.model, shown.pixels.astype(np.float32))
+    for i, row in enumerate(expected):
+        found = page.run(f"return page.classifySample(page.about().samples[{i}])")
+        np.testing.assert_allclose(found["scores"], row, atol=1e-3 * np.abs(expected).max())
+        assert found["best"] == CLASSES[row.argmax()] and found["milliseconds"] > 0
+        assert text_of(page, "status") == f"{CLASSES[row.argmax()]}, as expected"
+    assert page.run("return document.querySelectorAll('#classes li').length") == 4
+    asked = page.run("return performance.getEntriesByType('resource').map((one) => one.name)")
+    assert len(asked) > 8 and all(one.startswith(f"{shown.address}/") for one in asked)
+    # The browser refuses what the page itself would not ask for.
+    refused = page.run("return fetch('https://example.com/').then(() => false, () => true)")
+    assert refused
+    assert page.run("return document.documentElement.scrollWidth") <= 380
+    # LiteRT.js looks for a GPU, which is not there, and says so.
+    known = ("example.com", "/litert/", "No available adapters")
+    assert not [one for one in page.errors() if not any(part in one for part in known)]
+    check_preparation(page, shown.place)
+
+
+def class_of(shown, path):
+    """What Keras says of an image file, and the number of images that the page has classified."""
+    pixels = data.read_prepared(path, PREPARED)
+    best = CLASSES[scores(shown.model, pixels[None]).argmax()]
+    return best, int(shown.page.run("return Number(document.body.dataset.classified ?? 0)"))
+
+
+def photographs(place):
+    """Two files of other sizes than the network's, to which it gives different classes or not."""
+    for name, seed in (("chosen.png", 4), ("dropped.jpg", 5)):
+        pixels = np.rint(images(1, 40, seed)[0]).astype(np.uint8)
+        Image.fromarray(pixels[:, :31]).save(place / name)
+        yield place / name
+
+
+def drop(page, name, content, kind):
+    """Drop a file whose content is a JavaScript expression."""
+    page.run(
+        f"const moved = new DataTransfer(); moved.items.add(new File([{content}], '{name}', "
+        f"{{ type: '{kind}' }})); document.getElementById('drop').dispatchEvent("
+        f"new DragEvent('drop', {{ dataTransfer: moved, bubbles: true, cancelable: true }}))"
+    )
+
+
+def test_files_are_chosen_and_dropped(shown, tmp_path):
+    page = shown.page
+    chosen, dropped = photographs(tmp_path)
+    best, done = class_of(shown, chosen)
+    page.send_file("#file", chosen)
+    page.wait(f"document.body.dataset.classified == {done + 1}")
+    assert text_of(page, "status") == best
+    best, done = class_of(shown, dropped)
+    content = base64.b64encode(dropped.read_bytes()).decode()
+    drop(page, dropped.name, f"Uint8Array.from(atob('{content}'), (c) => c.charCodeAt(0))", "image/jpeg")
+    page.wait(f"document.body.dataset.classified == {done + 1}")
+    assert text_of(page, "status") == best
+    assert page.run("return document.getElementById('file').value") == ""  # the same file can be chosen again
+
+
+def test_what_is_no_image_is_a_sentence(shown, tmp_path):
+    page = shown.page
+    (tmp_path / "broken.png").write_bytes((shown.place / "samples" / "0.png").read_bytes()[:60])
+    (tmp_path / "notes.txt").write_text("no image")
+    for name in ("broken.png", "notes.txt"):
+        sentence = f"{name} is not an image that this browser can read."
+        page.send_file("#file", tmp_path / name)
+        page.wait(f"document.getElementById('status').textContent == '{sentence}'")
+    drop(page, "folder", "''", "")
+    page.wait("document.getElementById('status').textContent.startsWith('folder is not an image')")
+    page.run("document.dispatchEvent(new DragEvent('drop', { dataTransfer: new DataTransfer() }))")
+    page.wait("document.getElementById('status').textContent.startsWith('This is not a file')")
+    assert page.run("return document.body.dataset.state") == "ready"
+
+
+def test_the_camera_is_classified_until_it_is_stopped(shown):
+    page = shown.page
+    done = int(page.run("return Number(document.body.dataset.classified ?? 0)"))
+    page.run("document.getElementById('camera').click()")
+    page.wait(f"document.body.dataset.classified >= {done + 3}")
+    assert text_of(page, "camera") == "stop the camera" and text_of(page, "status") in CLASSES
+    assert page.run("return document.getElementById('video').videoWidth") > 0
+    hidden = "return [...document.querySelectorAll('#image, #video')].map((one) => one.hidden)"
+    assert page.run(hidden) == [True, False]
+    page.run("document.getElementById('camera').click()")
+    assert page.run("return document.getElementById('video').srcObject.active") is False
+    assert text_of(page, "camera") == "use the camera" and page.run(hidden) == [False, True]
+    page.run(
+        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('Permission denied'));"
+        "document.getElementById('camera').click()"
+    )
+    page.wait(
+        "document.getElementById('status').textContent == 'The camera cannot be used: Permission denied.'"
+    )
+    assert page.run("return document.getElementById('camera').disabled") is False
 
 
 def check_preparation(page, place):

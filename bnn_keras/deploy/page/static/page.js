@@ -119,8 +119,12 @@ function pixelsOf(source, width, height) {
   return context.getImageData(0, 0, width, height);
 }
 
-async function classifyBlob(blob, isPrepared = false, expected = undefined) {
-  const image = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+/** A decoded image, turned upright as its EXIF data say. */
+function bitmapOf(blob) {
+  return createImageBitmap(blob, { colorSpaceConversion: "none" });
+}
+
+async function classifyBitmap(image, isPrepared = false, expected = undefined) {
   const pixels = pixelsOf(image, image.width, image.height);
   image.close();
   return classify(pixels, isPrepared, expected);
@@ -128,13 +132,17 @@ async function classifyBlob(blob, isPrepared = false, expected = undefined) {
 
 async function classifySample(sample) {
   stopCamera();
-  return classifyBlob(await (await fetch(sample.file)).blob(), true, sample.expected);
+  const image = await bitmapOf(await (await fetch(sample.file)).blob());
+  return classifyBitmap(image, true, sample.expected);
 }
 
 async function classifyFile(file) {
   stopCamera();
-  if (!file || !file.type.startsWith("image/")) throw new Error("This is not an image file.");
-  return classifyBlob(file);
+  if (!file) throw new Error("This is not a file: choose or drop an image file.");
+  const image = await bitmapOf(file).catch(() => {
+    throw new Error(`${file.name} is not an image that this browser can read.`);
+  });
+  return classifyBitmap(image);
 }
 
 async function toggleCamera() {
@@ -143,7 +151,14 @@ async function toggleCamera() {
     return;
   }
   if (!navigator.mediaDevices) throw new Error("The camera needs a page from localhost or over https.");
-  stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  at("camera").disabled = true; // a second click would start the camera twice
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  } catch (error) {
+    throw new Error(`The camera cannot be used: ${error.message}.`);
+  } finally {
+    at("camera").disabled = false;
+  }
   const video = at("video");
   video.srcObject = stream;
   await video.play();
@@ -156,6 +171,7 @@ async function toggleCamera() {
 }
 
 function stopCamera() {
+  if (stream) at("image").hidden = false; // the last image that was classified
   stream?.getTracks().forEach((track) => track.stop());
   stream = undefined;
   at("video").hidden = true;
@@ -187,5 +203,5 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   });
 }
 // For whoever embeds the page, and for its test.
-window.page = { classifyBlob, classifySample, about: () => about };
+window.page = { classifySample, about: () => about };
 start().catch(fail);
