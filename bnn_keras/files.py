@@ -49,6 +49,44 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Write a folder under a temporary name, which replaces `path` at the end.
+
+    If the block raises, the old folder stays and the temporary one is removed.
+
+    Args:
+        path: of the folder; what is in it is removed. The folder around it is created.
+
+    Yields:
+        The temporary folder, which is empty.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    path = Path(path).resolve()  # of a link the folder that it leads to
+    with writing(path):
+        temporary, old = (
+            path.with_name(f".{path.name}.{end}.{os.getpid()}.partial") for end in ("new", "old")
+        )
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in filter(Path.is_file, temporary.rglob("*")):
+                with open(file, "rb") as opened:
+                    os.fsync(opened.fileno())
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, old)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                os.replace(old, path)
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
 def is_partial(path: Path) -> bool:
     """Whether this is a temporary file of `replacing`."""
     return _PARTIAL.fullmatch(path.name) is not None

@@ -18,8 +18,9 @@ LIBRARY, ZOO, DOORS = "bnn_keras", "zoo", ("train", "convert")
 
 def modules(root: Path = ROOT) -> dict[str, Path]:
     """Every module of the project by its dotted name."""
+    # What lies in a folder "static" is copied to where it runs, and imported by nobody.
     files = [*(root / LIBRARY).rglob("*.py"), *(root / ZOO).rglob("*.py"), *(root / f"{d}.py" for d in DOORS)]
-    return {_dotted(file.relative_to(root)): file for file in files}
+    return {_dotted(file.relative_to(root)): file for file in files if "static" not in file.parts}
 
 
 def _dotted(file: Path) -> str:

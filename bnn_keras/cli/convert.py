@@ -4,11 +4,15 @@ bnn convert                                the newest run under runs/
 bnn convert runs/meliusnet29-digits        a run folder
 bnn convert model.keras --output=m.tflite  a file
 bnn convert --model=meliusnet22 --weights=imagenet    published weights
+bnn convert RUN --bundle=DIR --runtime=both           a folder with examples for devices
 bnn convert --model=meliusnet22 --weights=meliusnet22_weights.h5 \\
     --set=stem_pool=2 --set=normalization=larq_zoo
 
 The network is first rewritten into a form that takes fewer instructions and computes exactly the same; the
 command prints what each rewrite did (docs/cost.md). --no_optimize leaves it as it is.
+
+With --bundle=DIR the file goes into a folder with its labels, eight sample images with expected outputs, and
+small examples for a PC, a Raspberry Pi and a phone (docs/device.md); --runtime=both adds a portable file.
 
 With --quantize=int8 the 32-bit convolutions and dense layers become integers (docs/quantization.md).
 
@@ -32,7 +36,7 @@ from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES, UINT8
 from bnn_keras.settings.kinds import Choice, Number, Text
 from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.quantization import BRANCH_BITS, CALIBRATION_IMAGES, LARGEST_LOSS
-from bnn_keras.settings.runtime import BUILTIN, LCE, RUNTIMES
+from bnn_keras.settings.runtime import BOTH, BUILTIN, LCE, RUNTIMES
 
 if TYPE_CHECKING:
     from bnn_keras.deploy.bundle.integers import Int8
@@ -44,6 +48,7 @@ INT8 = "int8"
 OF_QUANTIZE = ("calibration_images", "largest_loss", "branch_bits")
 FLAGS = [
     Flag("output", PATH, "the .tflite; in the run folder if not given"),
+    Flag("bundle", PATH, "a folder for the file, samples with expected outputs, and examples for devices"),
     flags.which_weights("checkpoint"),
     Flag("model", Text("a name of the zoo"), "network that --weights belongs to"),
     Flag("weights", PATH, "checkpoint of --model; imagenet for the published weights"),
@@ -59,7 +64,12 @@ FLAGS = [
     DATA_DIR,
     Flag("images", COUNT, "compare on no more images", 500),
     Flag("unchecked", Text("a layer's name"), "a layer not to compare; several are possible", repeated=True),
-    Flag("runtime", Choice(RUNTIMES), "that the file will run on: it decides which form is cheap", LCE),
+    Flag(
+        "runtime",
+        Choice((*RUNTIMES, BOTH)),
+        "that the file will run on: it decides which form is cheap; both, for --bundle: lce and builtin",
+        LCE,
+    ),
     Flag(
         "skip_rewrite",
         Text("a rewrite's name"),
@@ -82,17 +92,35 @@ FLAGS = [
 
 def run(values: FlagValues, positional: list[str]) -> None:
     """Convert, check, and write the file and its manifest."""
-    from bnn_keras.deploy.bundle import images, job
+    from bnn_keras.deploy.bundle import folder, images, job
 
     flags.no_more(positional, most=1)
     options = _options(values)
     source = _source(values, positional)
+    if values.bundle is not None:
+        folder.check(Path(values.bundle), source)
     # Published weights need no data set, though it is known which one they were trained on.
     dataset = values.dataset or (images.SAMPLES if values.weights == IMAGENET else None)
     compared = images.open(source, dataset, values.data_dir, values.images)
     if values.orientation == UPSIDE_DOWN:
         source, compared = source.turned(), compared.turned()
-    job.write(source, compared, values.output, values.unchecked, options, values.input, _int8(values, source))
+    quantization = _int8(values, source)
+    if values.bundle is None:
+        job.write(source, compared, values.output, values.unchecked, options[0], values.input, quantization)
+        return
+    made = [
+        job.make(
+            source,
+            compared,
+            folder.name_of(source, one.runtime),
+            values.unchecked,
+            one,
+            values.input,
+            quantization,
+        )
+        for one in options
+    ]
+    folder.write(Path(values.bundle), source, made, compared)
 
 
 def _int8(values: FlagValues, source: "Source") -> "Int8 | None":
@@ -110,20 +138,26 @@ def _int8(values: FlagValues, source: "Source") -> "Int8 | None":
     return integers.Int8(found, values.branch_bits, values.largest_loss)
 
 
-def _options(values: FlagValues) -> "Options":
+def _options(values: FlagValues) -> "list[Options]":
+    """The options of each file."""
     from bnn_keras.deploy import rewrite
 
+    if values.bundle is not None and values.output is not None:
+        raise UserError("--bundle names the folder of all files, --output one file: give one of them.")
+    if values.bundle is None and values.runtime == BOTH:
+        raise UserError(f"--runtime={BOTH} is for a bundle of two files: give --bundle too. Received: none.")
+
     # What of these files is in integers was compared for LCE's runtimes and images of floats only.
-    for name, value in (("runtime", BUILTIN), ("input", UINT8)):
+    for name, value in (("runtime", BUILTIN), ("runtime", BOTH), ("input", UINT8)):
         if values.quantize is not None and values[name].value == value:
             raise UserError(f"--{name}={value} does not go with --quantize={INT8}: leave out one of them.")
     if values.no_optimize and values.skip_rewrite:
         raise UserError(
             "--no_optimize leaves out all rewrites, --skip_rewrite one: give one of them. Received: both."
         )
-    return rewrite.Options(
-        values.runtime, rewrite.NAMES if values.no_optimize else tuple(values.skip_rewrite)
-    )
+    skipped = rewrite.NAMES if values.no_optimize else tuple(values.skip_rewrite)
+    runtimes = (LCE, BUILTIN) if values.runtime == BOTH else (values.runtime,)
+    return [rewrite.Options(runtime, skipped) for runtime in runtimes]
 
 
 def _source(values: FlagValues, positional: list[str]) -> "Source":

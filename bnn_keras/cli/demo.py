@@ -14,7 +14,6 @@ SHA-512 sum is checked, and copied into the folder. Without a network, --litert_
 `npm pack` wrote its two packages to. From then on the page needs no network.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +26,6 @@ from bnn_keras.errors import UserError
 from bnn_keras.settings.kinds import Number, Text
 
 if TYPE_CHECKING:
-    import numpy as np
-    import tensorflow as tf
-
-    from bnn_keras.deploy.page.folder import Sample
     from bnn_keras.runs.trained import TrainedNetwork
 
 PAGE = "page"
@@ -55,9 +50,9 @@ def run(values: FlagValues, positional: list[str]) -> None:
     """Convert, check, write the page, and serve it if that is asked for."""
     from bnn_keras import deploy
     from bnn_keras.deploy.bundle import images
+    from bnn_keras.deploy.bundle import samples as bundled
     from bnn_keras.deploy.bundle.manifest import values_of
     from bnn_keras.deploy.bundle.source import source_of
-    from bnn_keras.deploy.conversion.hardening import harden
     from bnn_keras.deploy.page import folder, litert_js, serving
     from bnn_keras.runs import trained
     from bnn_keras.settings.runtime import BUILTIN
@@ -83,7 +78,8 @@ def run(values: FlagValues, positional: list[str]) -> None:
     )
     print("\n".join(deploy.lines(report)))
     folder.check_size(len(flatbuffer), str(network.path))
-    samples = _samples(harden(model), compared.images, about.classes, values.samples)
+    pixels, classes = bundled.choose(model, compared.images, values.samples)
+    samples = [folder.Sample(image, about.classes[k]) for image, k in zip(pixels, classes, strict=True)]
     size = folder.write(place, about, flatbuffer, samples, runtime)
     print(f"wrote {place} ({size / 2**20:.1f} MiB): a web page, for any web server")
     if server is not None:
@@ -93,19 +89,3 @@ def run(values: FlagValues, positional: list[str]) -> None:
 
 def _names(network: "TrainedNetwork") -> tuple[str, ...]:
     return network.class_names or tuple(map(str, range(network.classes)))
-
-
-def _samples(
-    model: "tf.keras.Model", images: "np.ndarray", names: "Sequence[str]", number: int
-) -> "list[Sample]":
-    """Images of as many classes as there are, with the classes that the model gives them."""
-    import numpy as np
-
-    from bnn_keras.deploy.page.folder import Sample
-    from bnn_keras.deploy.scores import scores
-
-    pixels = np.rint(images).astype(np.uint8)
-    found = scores(model, pixels.astype(np.float32)).argmax(-1)
-    _, first = np.unique(found, return_index=True)
-    others = np.setdiff1d(np.arange(len(found)), first)
-    return [Sample(pixels[i], names[found[i]]) for i in [*first, *others][:number]]

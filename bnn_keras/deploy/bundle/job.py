@@ -1,5 +1,6 @@
 """A conversion from a trained model on disk to a checked file on disk."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,35 @@ from bnn_keras.settings.runtime import BUILTIN
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 
 
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A converted and checked file, and what is known about it.
+
+    Args:
+        name: of the file, which ends in .tflite.
+        flatbuffer: its bytes.
+        manifest: see `bnn_keras.deploy.bundle.manifest`.
+    """
+
+    name: str
+    flatbuffer: bytes
+    manifest: dict
+
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """Write both, FILE.tflite and FILE.json.
+
+        Raises:
+            UserError: the disk is full. Nothing was written.
+        """
+        path = folder / self.name
+        beside_path = path.with_suffix(".json")
+        # Locked: of two conversions to one name, both files are of the last one.
+        with files.locked(folder), files.replacing(path) as tflite, files.replacing(beside_path) as beside:
+            tflite.write_bytes(self.flatbuffer)
+            beside.write_text(json.dumps(self.manifest, indent=2) + "\n", encoding="utf-8")
+        return path, beside_path
+
+
 def write(
     source: Source,
     compared: Compared,
@@ -32,13 +62,8 @@ def write(
     """Convert, check, and write the file and its manifest, FILE.tflite and FILE.json.
 
     Args:
-        source: of the model.
-        compared: the images to compare on.
         output: the path of the .tflite file; None takes the source's.
-        unchecked: the names of layers that are not compared, see `bnn_keras.convert`.
-        options: the runtime, and which rewrites are skipped.
-        input_type: of the image that the file takes, "float32" or "uint8".
-        quantization: how 32-bit layers become integers; None keeps floats.
+        source, compared, unchecked, options, input_type, quantization: as for `make`.
 
     Raises:
         UserError: the file was refused, or the disk is full. Nothing was written.
@@ -47,6 +72,35 @@ def write(
     if path.suffix != ".tflite":
         raise UserError(f"The output is a file that ends in .tflite. Received: {path}.")
     files.check_writable(path)
+    made = make(source, compared, path.name, unchecked, options, input_type, quantization)
+    path, beside = made.write(path.parent)
+    print(f"wrote {path} ({len(made.flatbuffer) / 2**20:.2f} MiB) and {beside}")
+    return path
+
+
+def make(
+    source: Source,
+    compared: Compared,
+    name: str,
+    unchecked: Sequence[str] = (),
+    options: Options = deploy.OPTIMIZED,
+    input_type: str = FLOAT32,
+    quantization: Int8 | None = None,
+) -> Made:
+    """Convert and check, and print how the file compares with the model.
+
+    Args:
+        source: of the model.
+        compared: the images to compare on.
+        name: of the file.
+        unchecked: the names of layers that are not compared, see `bnn_keras.convert`.
+        options: the runtime, and which rewrites are skipped.
+        input_type: of the image that the file takes, "float32" or "uint8".
+        quantization: how 32-bit layers become integers; None keeps floats.
+
+    Raises:
+        UserError: the file was refused.
+    """
     print(f"converting {source.network.path} ({source.model.name})")
     flatbuffer, report = deploy.convert(
         source.model,
@@ -68,13 +122,7 @@ def write(
         rewritten = estimate(Flatbuffer(flatbuffer))
         found = Costs(rewritten, report.plain or rewritten)
     print(found.sentence)
-    manifest = manifest_of(source, path, flatbuffer, report, compared.dataset, options, found, input_type)
+    manifest = manifest_of(source, name, flatbuffer, report, compared.dataset, options, found, input_type)
     if quantized is not None:
         manifest["quantization"] = quantized.to_dict()
-    beside_path = path.with_suffix(".json")
-    # Locked: of two conversions to one name, both files are of the last one.
-    with files.locked(path.parent), files.replacing(path) as tflite, files.replacing(beside_path) as beside:
-        tflite.write_bytes(flatbuffer)
-        beside.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    print(f"wrote {path} ({len(flatbuffer) / 2**20:.2f} MiB) and {beside_path}")
-    return path
+    return Made(name, flatbuffer, manifest)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -15,7 +14,7 @@ from bnn_keras.deploy.rewrite import Applied
 
 def manifest_of(
     source: Source,
-    path: Path,
+    name: str,
     flatbuffer: bytes,
     report: deploy.Report,
     dataset: str,
@@ -27,7 +26,7 @@ def manifest_of(
 
     Args:
         source: of the model.
-        path: of the file.
+        name: of the file.
         flatbuffer: its bytes.
         report: of its verification.
         dataset: the name of the images that it was verified on.
@@ -38,7 +37,7 @@ def manifest_of(
     model = source.model
     counts = accounting.profile(model)
     return {
-        "file": path.name,
+        "file": name,
         "sha256": hashlib.sha256(flatbuffer).hexdigest(),
         "bytes": len(flatbuffer),
         "model": source.name,
