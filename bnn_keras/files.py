@@ -80,7 +80,8 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
             try:
                 os.replace(temporary, path)
             except OSError:
-                os.replace(old, path)
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(old, path)
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -147,3 +147,44 @@ def test_a_file_that_cannot_be_written_is_found_before_the_work(tmp_path):
     for path in (tmp_path / "text", tmp_path / "new" / "folder" / "text"):
         files.check_writable(path)
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    place = tmp_path / "deep" / "folder"
+
+    def write(text):
+        with files.replacing_folder(place) as temporary:
+            (temporary / "in").mkdir()
+            (temporary / "in" / f"{text}.txt").write_text(text)
+            if text == "bad":
+                raise RuntimeError
+
+    def found():
+        return [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")]
+
+    write("one")
+    write("two")
+    assert found() == ["deep/folder/in/two.txt"]
+    with pytest.raises(RuntimeError):
+        write("bad")
+    assert found() == ["deep/folder/in/two.txt"]
+    replace = os.replace
+
+    def fails_once(source, target):
+        if "new" in str(source):
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails_once)
+    with pytest.raises(UserError, match="Cannot write .*folder: Input/output error"):
+        write("three")
+    assert found() == ["deep/folder/in/two.txt"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"Cannot write .*file/folder"),
+        files.replacing_folder(tmp_path / "file" / "folder"),
+    ):
+        pass

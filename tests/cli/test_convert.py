@@ -181,7 +181,7 @@ def test_a_file_goes_where_it_is_told(run_folder, tmp_path, quick):
         == 0
     )
     assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["m.json", "m.tflite"]
-    assert quick == [16]
+    assert quick == [32]
 
 
 @pytest.mark.usefixtures("quick")

@@ -22,7 +22,7 @@ from bnn_keras.settings.recipe import KINDS as RECIPE_KEYS
 from tests.fuzz.values import NUMBERS, OUTPUTS, PATHS, WORDS, change_bytes, change_json
 
 IMAGE = "images/cats/0.png"
-TO_FILES = {"output", "output_dir", "json", "csv", "picture", "logs", "cache_teacher"}
+TO_FILES = {"bundle", "output", "output_dir", "json", "csv", "picture", "logs", "cache_teacher"}
 # What each verb is given so that it ends soon: no network of full size, no server, no long training.
 STARTS = {
     "cost": ["tiny.tflite"],

@@ -36,9 +36,7 @@ PORTABLE = "_portable"  # the end of a portable file's name
 NEED_PORTABLE = ("cpp/", "android/")  # examples with stock LiteRT
 ANY_RUNTIME, LCE_RUNTIME = "LiteRT or TensorFlow Lite, as packages have them", "the Larq Compute Engine (LCE)"
 SAMPLES = 8
-# Of the largest expected output. Other processors and versions round otherwise, which is about 1e-6 of it;
-# where that turns a sign near 0, more differs. A wrong network or image differs by much more.
-TOLERANCE = 0.01
+CANDIDATES = 32  # images that they are chosen from
 LARGEST_FILE = 2**31  # bytes
 CACHE = "__pycache__"  # that Python leaves where a script imports another one
 
@@ -110,18 +108,18 @@ def write(folder: Path, source: Source, made: Sequence[Made], compared: Compared
         UserError: the disk is full. Nothing was written.
     """
     check(folder, source)
-    pixels, _ = samples.choose(source.model, compared.images, SAMPLES)
+    pixels, expected, tolerance = _choose(source, made, compared)
     with files.replacing_folder(folder) as place:
         (place / "model" / "samples").mkdir(parents=True)
-        for one in made:
+        for one, outputs in zip(made, expected, strict=True):
             one.write(place / "model")
-            _write_expected(place, one, pixels)
+            _write_expected(place, one.name, outputs, tolerance)
         upright = pixels if source.orientation == UPRIGHT else pixels[:, ::-1, ::-1]
         for i, image in enumerate(upright):
             (place / "model" / "samples" / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
         names = source.network.class_names or map(str, range(source.network.classes))
         (place / "model" / "labels.txt").write_text("".join(f"{name}\n" for name in names), "utf-8")
-        _write_examples(place, source, made)
+        _write_examples(place, source, made, tolerance)
         marker = {"kind": KIND, "files": {name: _sha256(place / name) for name in _files(place)}}
         (place / MARKER).write_text(json.dumps(marker, indent=1) + "\n", "utf-8")
         size = sum((place / name).stat().st_size for name in _files(place))
@@ -132,25 +130,40 @@ def _files(place: Path) -> list[str]:
     return sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
 
 
-def _write_expected(place: Path, made: Made, pixels: np.ndarray) -> None:
-    """Write what a file gives for the samples here."""
-    outputs = Interpreter(made.flatbuffer, made.name).predict(pixels.astype(np.float32))
+def _choose(
+    source: Source, made: Sequence[Made], compared: Compared
+) -> tuple[np.ndarray, list[np.ndarray], float]:
+    """The samples, uint8 [n, size, size, 3], what each file gives for them here, and the tolerance."""
+    pixels, of_model = samples.in_whole_numbers(source.model, compared.images[:CANDIDATES])
+    outputs = [Interpreter(one.flatbuffer, one.name).predict(pixels.astype(np.float32)) for one in made]
+    # A file with integers in place of floats differs from the model by more than rounding.
+    others = outputs[1:] if "quantization" in made[0].manifest else [of_model, *outputs[1:]]
+    chosen, tolerance = samples.choose_calm(outputs[0], others, SAMPLES)
+    return pixels[chosen], [one[chosen] for one in outputs], tolerance
+
+
+def _write_expected(place: Path, name: str, outputs: np.ndarray, tolerance: float) -> None:
     expected = {
-        "samples": [f"{i}.png" for i in range(len(pixels))],
-        "tolerance": float(np.abs(outputs).max() * TOLERANCE),
+        "samples": [f"{i}.png" for i in range(len(outputs))],
+        "tolerance": float(np.abs(outputs).max() * tolerance),
         "outputs": outputs.astype(float).tolist(),
     }
-    path = place / "model" / "samples" / f"{Path(made.name).stem}.json"
+    path = place / "model" / "samples" / f"{Path(name).stem}.json"
     path.write_text(json.dumps(expected) + "\n", "utf-8")
 
 
-def _write_examples(place: Path, source: Source, made: Sequence[Made]) -> None:
+def _write_examples(place: Path, source: Source, made: Sequence[Made], tolerance: float) -> None:
     is_portable = [one.manifest["rewrites"]["runtime"] == BUILTIN for one in made]
     rows = [
         f"| model/{one.name} | {len(one.flatbuffer):,} | {ANY_RUNTIME if portable else LCE_RUNTIME} |"
         for one, portable in zip(made, is_portable, strict=True)
     ]
-    images_of = made[0].manifest["verified"]["images_of"]
+    values = {
+        "name": source.name,
+        "files": "\n".join(rows),
+        "images_of": made[0].manifest["verified"]["images_of"],
+        "tolerance": f"{100 * tolerance:.2g}",
+    }
     for name in _files(STATIC):
         if CACHE in name or (name.startswith(NEED_PORTABLE) and not any(is_portable)):
             continue
@@ -158,6 +171,5 @@ def _write_examples(place: Path, source: Source, made: Sequence[Made]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = (STATIC / name).read_bytes()
         if name == README:
-            text = string.Template(content.decode())
-            content = text.substitute(name=source.name, files="\n".join(rows), images_of=images_of).encode()
+            content = string.Template(content.decode()).substitute(values).encode()
         path.write_bytes(content)

@@ -12,7 +12,7 @@ from bnn_keras.deploy.bundle.source import Source
 from bnn_keras.errors import UserError
 
 SAMPLES = "samples"  # scikit-learn's two photographs, cut into pieces: for models without a data set
-SAMPLE_IMAGES = 16
+SAMPLE_IMAGES = 32
 
 
 @dataclasses.dataclass(frozen=True)

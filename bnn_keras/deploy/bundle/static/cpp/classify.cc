@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -34,7 +35,7 @@ struct Bundle {
 };
 
 std::ifstream Open(const std::string& path) {
-  std::ifstream file(path);
+  std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error("cannot read " + path);
   return file;
 }
@@ -50,6 +51,10 @@ Bundle ReadBundle(const std::string& path) {
   for (std::string line; std::getline(labels, line);) bundle.labels.push_back(line);
   if (bundle.manifest.at("rewrites").at("runtime") != "builtin") {
     throw std::runtime_error(path + " needs the Larq Compute Engine; LiteRT runs the portable file");
+  }
+  // LiteRT may crash on a file that was cut off.
+  if (Open(path).seekg(0, std::ios::end).tellg() != bundle.manifest.at("bytes").get<int64_t>()) {
+    throw std::runtime_error(path + " is damaged: its size is not the one in its manifest");
   }
   return bundle;
 }
