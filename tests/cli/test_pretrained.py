@@ -3,6 +3,8 @@
 import functools
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,18 @@ def test_the_converted_file_names_the_classes_and_knows_its_data(served, photogr
     capsys.readouterr()
     assert cli.run(["evaluate", str(out), f"--dataset=folder:{photographs}", "--json=-"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 2
+
+
+@pytest.mark.large
+def test_one_command_makes_a_bundle_that_checks_itself(served, tmp_path):
+    place = tmp_path / "out"
+    words = [f"--model={NAME}", "--weights=imagenet", f"--bundle={place}", "--runtime=both"]
+    assert cli.run(["convert", *words, f"--image_size={SIZE}", "--images=2"]) == 0
+    assert (place / "model" / "labels.txt").read_text().splitlines()[CAT[2]] == CAT[1]
+    script = [sys.executable, "-B", str(place / "python" / "classify.py"), "--check"]
+    for more in ([], [f"--file={place / 'model' / NAME}.tflite"]):
+        done = subprocess.run([*script, *more], capture_output=True, text=True)
+        assert done.returncode == 0 and "8 of 8 samples" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("built_once")
