@@ -145,7 +145,9 @@ def _options(values: FlagValues) -> "list[Options]":
     if values.bundle is not None and values.output is not None:
         raise UserError("--bundle names the folder of all files, --output one file: give one of them.")
     if values.bundle is None and values.runtime == BOTH:
-        raise UserError(f"--runtime={BOTH} is for a bundle of two files: give --bundle too. Received: none.")
+        raise UserError(
+            f"--runtime={BOTH} is for a bundle of two files: give --bundle. Received: no --bundle."
+        )
 
     # What of these files is in integers was compared for LCE's runtimes and images of floats only.
     for name, value in (("runtime", BUILTIN), ("runtime", BOTH), ("input", UINT8)):

@@ -23,7 +23,7 @@ from tests.runs.config_of_digits import CONFIG
 
 keras = tf.keras.layers
 SIZE, LABELS = 16, ("one", "two", "three, or more", "four")
-NAME = CONFIG.model
+NAME = "users_own"
 PORTABLE = f"{NAME}_portable"
 
 
@@ -92,7 +92,7 @@ def test_a_bundle_is_whole(whole):
     assert [child.name for child in place.parent.iterdir()] == ["bundle"]  # nothing is left beside it
     size = f"{(model / f'{PORTABLE}.tflite').stat().st_size:,}"
     text = (place / "README.md").read_text()
-    assert f"# {NAME}, for devices" in text and f"| model/{PORTABLE}.tflite | {size} | LiteRT" in text
+    assert f"# {CONFIG.model}, for devices" in text and f"| model/{PORTABLE}.tflite | {size} | LiteRT" in text
     for name, runtime in ((NAME, "lce"), (PORTABLE, "builtin")):
         manifest = json.loads((model / f"{name}.json").read_text())
         assert manifest["file"] == f"{name}.tflite" and manifest["rewrites"]["runtime"] == runtime
@@ -165,14 +165,14 @@ def turning():
     image = tf.keras.Input((SIZE, SIZE, 3))
     x = binary_conv()(keras.Conv2D(32, 3, padding="same")(layers.Rotate180()(image)))
     x = keras.GlobalAveragePooling2D()(keras.BatchNormalization()(x))
-    return randomise(tf.keras.Model(image, keras.Dense(4)(x), name=NAME))
+    return randomise(tf.keras.Model(image, keras.Dense(4)(x)))
 
 
 def test_bytes_and_turned_images_are_checked_too(tmp_path):
-    turning().save(tmp_path / "model.keras")
+    turning().save(tmp_path / f"{NAME}.keras")
     place = tmp_path / "bundle"
     words = ("--runtime=builtin", "--input=uint8", "--orientation=upside_down", "--no_optimize")
-    assert main(tmp_path / "model.keras", f"--bundle={place}", *words) == 0
+    assert main(tmp_path / f"{NAME}.keras", f"--bundle={place}", *words) == 0
     assert classify(place, "--check") == 0
     model = place / "model"
     said = json.loads((model / f"{PORTABLE}.json").read_text())["input"]
@@ -266,12 +266,17 @@ def test_a_folder_that_holds_something_else_is_refused(
     ("words", "sentence"),
     [
         (["--bundle=b", "--output=m.tflite"], "--bundle names the folder of all files, --output one file"),
-        (["--runtime=both"], "--runtime=both is for a bundle of two files: give --bundle too"),
+        (
+            ["--runtime=both"],
+            "--runtime=both is for a bundle of two files: give --bundle. Received: no --bundle.",
+        ),
         (
             ["--bundle=b", "--runtime=both", "--quantize=int8"],
             "--runtime=both does not go with --quantize=int8",
         ),
         (["--bundle=/proc/bundle"], "Cannot write /proc/bundle"),
+        (["--bundle=."], "--bundle=. is the current folder or holds it: give a folder in it."),
+        (["--bundle=/"], "--bundle=/ is the current folder or holds it"),
     ],
 )
 def test_mistakes_are_sentences_and_write_nothing(run_folder, words, sentence, tmp_path, monkeypatch, capsys):

@@ -2,10 +2,10 @@
 
 README.md            how each example is started, and what was tried
 bundle.json          the checksums of all other files
-model/               NAME.tflite and its manifest, NAME_portable.tflite and its, labels.txt
+model/               NAME.tflite, NAME_portable.tflite, their manifests, and labels.txt
 model/samples/       images, and the outputs that each file gave for them
-python/              the examples, which read only what is in the folder
-cpp/, android/       likewise, where the portable file is
+python/              an example, which reads only what is in the folder
+cpp/, android/       likewise; only beside a portable file
 """
 
 import hashlib
@@ -55,7 +55,7 @@ def name_of(source: Source, runtime: str) -> str:
         source: of the model.
         runtime: that the file is for.
     """
-    return f"{source.name}{PORTABLE * (runtime == BUILTIN)}.tflite"
+    return f"{source.output.stem}{PORTABLE * (runtime == BUILTIN)}.tflite"
 
 
 def check(folder: Path, source: Source) -> None:
@@ -71,6 +71,8 @@ def check(folder: Path, source: Source) -> None:
     source.network.check_classifier()
     _ = source.network.preprocessing  # which there is for square images in RGB only
     with files.reading(folder):
+        if Path.cwd().is_relative_to(folder.resolve()):
+            raise UserError(f"--bundle={folder} is the current folder or holds it: give a folder in it.")
         if folder.is_dir():
             _check_replaceable(folder)
         elif folder.exists():
@@ -83,8 +85,10 @@ def _check_replaceable(folder: Path) -> None:
     if (folder / MARKER).is_file():
         marker = json_file.read_json(folder / MARKER, _Marker, KIND)
         known = {**marker.files, MARKER: _sha256(folder / MARKER)} if marker.kind == KIND else {}
-    for name in _files(folder):
-        if CACHE not in name and known.get(name) != _sha256(folder / name):
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        # Not all of a large folder is read.
+        if path.is_file() and CACHE not in name and not (name in known and known[name] == _sha256(path)):
             raise UserError(
                 f"{folder} holds {name}, which is not of a bundle or was changed: only an unchanged bundle "
                 f"is replaced, so give another folder."
