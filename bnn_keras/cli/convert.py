@@ -4,7 +4,7 @@ bnn convert                                the newest run under runs/
 bnn convert runs/meliusnet29-digits        a run folder
 bnn convert model.keras --output=m.tflite  a file
 bnn convert --model=meliusnet22 --weights=imagenet    published weights
-bnn convert RUN --bundle=DIR --runtime=both           a folder with examples for devices
+bnn convert RUN --bundle=DIR --runtime=both    a folder for devices
 bnn convert --model=meliusnet22 --weights=meliusnet22_weights.h5 \\
     --set=stem_pool=2 --set=normalization=larq_zoo
 
