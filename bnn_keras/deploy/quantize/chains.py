@@ -51,6 +51,10 @@ class Chains:
         places = op.inputs[:1] if number in self.kernels else op.inputs
         return [index for index in places if index >= 0 and not self.file.is_constant(index)]
 
+    def is_made_in_chain(self, tensor: int) -> bool:
+        """Whether an operation gives a tensor that can be computed in integers."""
+        return any(self._producers.get(tensor) in chain for chain in self.chains)
+
     def activations(self, numbers: Iterable[int]) -> list[int]:
         """The tensors that these operations take and give."""
         chosen = [(*self.taken(number), *self.ops[number].outputs) for number in numbers]

@@ -8,6 +8,7 @@ import tensorflow as tf
 from bnn_keras.accounting import cost
 from bnn_keras.deploy.quantize import calibration, forms, stages
 from bnn_keras.deploy.quantize.chains import Chains
+from bnn_keras.deploy.quantize.equalization import equalizations
 from bnn_keras.deploy.quantize.result import Quantized
 from bnn_keras.deploy.verification.report import SHOWN, Report
 from bnn_keras.errors import UserError
@@ -88,10 +89,11 @@ def quantize(
         raise UserError(f"{model.name} has no 32-bit convolutions or dense layers to turn into int8.")
     bits = _bits(report, chains, plan, places)
     activations = chains.activations(number for chain in chains.chains for number in chain)
-    scales = forms.scales_of(chains, calibration.ranges(flatbuffer, activations, calibration_images))
-    chosen = forms.choose(flatbuffer, chains, scales, bits, runtime)
+    ranges = calibration.ranges(flatbuffer, activations, calibration_images)
+    scales, equalized = forms.scales_of(chains, ranges), equalizations(chains, ranges)
+    chosen = forms.choose(flatbuffer, chains, scales, equalized, bits, runtime)
     file = Flatbuffer(flatbuffer)
-    editor = Editor(file, scales)
+    editor = Editor(file, scales, equalized)
     editor.apply(chosen.integer, chosen.weights_only)
     file.note(NOTE, str(plan).encode())
     content = file.pack()

@@ -59,6 +59,7 @@ class Quantized:
                     "operation": stage.kind,
                     "weight_bits": stage.bits,
                     "integer": stage.is_integer,
+                    "equalized": stage.is_equalized,
                     "largest_difference_over_bound": stage.ratio,
                 }
                 for stage in self.stages
@@ -99,6 +100,7 @@ def lines(found: Quantized) -> list[str]:
     integer = [stage for stage in found.stages if stage.is_integer and stage.bits]
     small = [stage for stage in integer if stage.bits == 4]
     rounded = [stage for stage in found.stages if not stage.is_integer]
+    equalized = [stage for stage in found.stages if stage.is_equalized]
     cut = max((stage.cut for stage in found.stages), default=0.0)
     accuracy = "accuracy: not measured, as the images have no labels"
     if found.accuracy is not None and found.float_accuracy is not None:
@@ -107,7 +109,8 @@ def lines(found: Quantized) -> list[str]:
     costs = [f"{before[key] / 1e6:.1f} to {after[key] / 1e6:.1f}" for key in COLUMNS]
     return [
         f"int8: {len(integer)} operations compute with integers ({len(small)} with weights of 4 bits), "
-        f"{len(rounded)} have rounded weights; ranges from {found.calibration_images} calibration images",
+        f"{len(rounded)} have rounded weights; of {len(equalized)} inputs channels were brought to like "
+        f"ranges; ranges from {found.calibration_images} calibration images",
         f"int8 is inexact: each operation differs from the float file by at most {found.worst.ratio:.2f} of "
         f"what its scales explain ({found.worst.name}), and at most {cut:.2%} of a tensor lies outside its "
         f"range; all else is bit by bit that of the float file, binary layers too",

@@ -14,6 +14,9 @@ with integers is compared with that of the float file, in float64, on the input 
       |y - y_float| <= s_w / 2 * sum |x| + s_x s_w / 2 + 3/4 s_y
 
   where x is the input of the file itself. Together with QUANTIZE the term s_x / 2 * sum |w| comes in.
+- Before a convolution the channels of its input may be multiplied by constants, exactly, and its weights are
+  those of the float file divided by the same constants (`bnn_keras.deploy.quantize.equalization`): w and x
+  above are these.
 - With rounded weights alone there is the first of these terms, and the rounding of the float sum.
 - Poolings, joining and splitting move integers, and are exact; so is DEQUANTIZE but for one float rounding.
 
@@ -53,6 +56,7 @@ class Stage:
         difference: the largest one.
         ratio: the largest difference / bound; above 1 the file is wrong.
         cut: of QUANTIZE, the share of the values that lie outside of the calibrated range.
+        is_equalized: whether the channels of what it takes were multiplied by constants before.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Stage:
     difference: float
     ratio: float
     cut: float = 0.0
+    is_equalized: bool = False
 
     @property
     def problem(self) -> str:
@@ -96,6 +101,7 @@ def compare(
     stages = [
         values.between(op) for op in file.ops if op.name in BETWEEN and not file.is_constant(op.inputs[0])
     ]
+    stages += [values.multiplied(op) for op in file.ops if pairing.is_added(op)]
     for ours, theirs in pairing.pairs:
         stage = values.changed(file.ops[ours], floats.ops[theirs], floats.graph.operators[theirs])
         if stage is not None:
@@ -115,7 +121,11 @@ class _Values:
     def __init__(self, pairing: Pairing, flatbuffer: bytes, images: np.ndarray) -> None:
         self.pairing, self.file, self.floats = pairing, pairing.file, pairing.floats
         rounded = {op.outputs[0] for op in self.file.ops if op.name == "DEQUANTIZE"}
-        ops = [op for op in self.file.ops if op.name in BETWEEN or self._is_changed(op, rounded)]
+        ops = [
+            op
+            for op in self.file.ops
+            if op.name in BETWEEN or pairing.is_added(op) or self._is_changed(op, rounded)
+        ]
         tensors = {index for op in ops for index in (*op.inputs, *op.outputs) if index >= 0}
         wanted = sorted(index for index in tensors if not self._is_known(index))
         interpreter = Interpreter(Flatbuffer(flatbuffer).returning(wanted), is_checked=True)
@@ -146,6 +156,12 @@ class _Values:
         bound = scale.scale / 2 + FIXED_POINT * np.abs(taken)
         return dataclasses.replace(_stage(name, op.name, given, np.clip(taken, low, high), bound), cut=cut)
 
+    def multiplied(self, op: Op) -> Stage:
+        """A multiplication before a convolution: by powers of two, and so exact."""
+        taken, given = self.of(op.inputs[0]), self.of(op.outputs[0])
+        exact = taken * self.file.constant(op.inputs[1]).astype(np.float64)
+        return _stage(self.pairing.name_of(op.inputs[0]), op.name, given, exact, np.zeros(1))
+
     def changed(self, ours: Op, theirs: Op, operator: Any) -> Stage | None:
         """An operation with integers; None for one of floats."""
         scale, name = self.pairing.scale(ours.outputs[0]), self.pairing.name(theirs)
@@ -171,7 +187,8 @@ class _Values:
 
     def _with_kernel(self, ours: Op, theirs: Op, options: Any, scale: Scale | None, name: str) -> Stage:
         steps, bits = self._steps(ours.inputs[KERNEL])
-        weights = self.floats.constant(theirs.inputs[KERNEL]).astype(np.float64)
+        factors = self.pairing.factors(ours)
+        weights = self.floats.constant(theirs.inputs[KERNEL]).astype(np.float64) / factors
         halves = np.broadcast_to(steps.reshape(-1, *[1] * (weights.ndim - 1)) / 2, weights.shape)
         taken = self.of(ours.inputs[0])
         has_bias = len(theirs.inputs) > BIAS and theirs.inputs[BIAS] >= 0
@@ -188,7 +205,8 @@ class _Values:
             bound = bound + bias_step / 2 + OUTPUT_STEPS * scale.scale + FIXED_POINT * magnitude
             exact = np.clip(exact, *scale.ends)
         found = _stage(name, theirs.name, given, exact.reshape(given.shape), bound.reshape(given.shape))
-        return dataclasses.replace(found, bits=bits, is_integer=scale is not None)
+        is_equalized = np.ndim(factors) > 0
+        return dataclasses.replace(found, bits=bits, is_integer=scale is not None, is_equalized=is_equalized)
 
     def _steps(self, kernel: int) -> tuple[np.ndarray, int]:
         """The step of the weights of each output channel, and their bits."""
