@@ -52,6 +52,7 @@ class Editor:
     Attributes:
         integers: the tensors of integers, by the tensor of the same values.
         kernels: the kernels in integers, by the number that the operation had.
+        equalized: the tensors of integers whose channels were brought to like ranges before, by that number.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Editor:
         self.equalizations = equalizations
         self.integers: dict[int, int] = {}
         self.kernels: dict[int, Kernel] = {}
-        self._equalized: dict[int, int] = {}  # the tensor of integers, by the number of the operation
+        self.equalized: dict[int, int] = {}
         self._codes: dict[tuple[str, int], int] = {}
 
     def apply(self, integer: Mapping[int, int], weights_only: Mapping[int, int]) -> list[int]:
@@ -109,7 +110,7 @@ class Editor:
         multiply.builtinOptionsType = schema.BuiltinOptions.MulOptions
         multiply.builtinOptions = schema.MulOptionsT()
         integers = self._integers_of(floats, equalization.scale)
-        self._equalized[number] = integers
+        self.equalized[number] = integers
         return [multiply, self._operator("QUANTIZE", VERSIONS["QUANTIZE"], floats, integers)]
 
     def _as_integers(self, number: int, operator: Any, bits: int) -> Any:
@@ -120,7 +121,7 @@ class Editor:
             weights = self.file.constant(op.inputs[KERNEL]).astype(np.float64)
             scale = self.scales[op.inputs[0]]
             if number in self.equalizations:
-                inputs[0] = self._equalized[number]
+                inputs[0] = self.equalized[number]
                 weights, scale = (
                     weights / self.equalizations[number].factors,
                     self.equalizations[number].scale,

@@ -63,6 +63,8 @@ class Chains:
     def _has_kernel(self, op: Op) -> bool:
         if op.name not in WITH_INTEGER_KERNEL or not self.file.is_constant(op.inputs[KERNEL]):
             return False
+        if self.file.is_constant(op.inputs[0]):
+            return False
         bias = op.inputs[BIAS] if len(op.inputs) > BIAS else -1
         constants = [op.inputs[KERNEL], *([bias] if bias >= 0 else [])]
         return all(self.file.is_constant(i) and self.file.constant(i).dtype == np.float32 for i in constants)

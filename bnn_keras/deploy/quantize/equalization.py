@@ -36,8 +36,8 @@ def equalizations(chains: Chains, ranges: Mapping[int, Range]) -> dict[int, Equa
     """
     found = {}
     for number in sorted(chains.kernels):
-        (taken,) = chains.taken(number) or (None,)
-        if taken is None or chains.is_made_in_chain(taken):
+        (taken,) = chains.taken(number)
+        if chains.is_made_in_chain(taken):
             continue
         kernel = chains.file.constant(chains.ops[number].inputs[KERNEL]).astype(np.float64)
         own = ranges[taken]

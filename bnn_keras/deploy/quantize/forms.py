@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from bnn_keras.accounting import cost
 from bnn_keras.deploy.quantize.calibration import Range
 from bnn_keras.deploy.quantize.chains import Chains
-from bnn_keras.settings.runtime import LCE_XNNPACK
+from bnn_keras.settings.runtime import LCE
 from bnn_keras.tflite.flatbuffer import KERNEL, Flatbuffer
 from bnn_keras.tflite.int8 import Editor, Equalization
 from bnn_keras.tflite.integers import Scale
@@ -69,7 +69,7 @@ def choose(
         bits: of the kernels of operations, where these are not 8.
         runtime: one of `bnn_keras.settings.runtime.RUNTIMES`.
     """
-    column = "xnnpack" if runtime == LCE_XNNPACK else "tflite"
+    column = "tflite" if runtime == LCE else "xnnpack"
     everything = {number: bits.get(number, EIGHT) for chain in chains.chains for number in chain}
     before = _instructions(chains.file, range(len(chains.ops)), column)
     file = Flatbuffer(flatbuffer)

@@ -18,7 +18,8 @@ with integers is compared with that of the float file, in float64, on the input 
   those of the float file divided by the same constants (`bnn_keras.deploy.quantize.equalization`): w and x
   above are these.
 - With rounded weights alone there is the first of these terms, and the rounding of the float sum.
-- Poolings, joining and splitting move integers, and are exact; so is DEQUANTIZE but for one float rounding.
+- Poolings, joining and splitting move integers, and are exact; so is DEQUANTIZE but for float
+  roundings: XNNPACK computes scale * integer - scale * zero, and rounds these terms too.
 
 A value outside of the calibrated range is cut. That is no rounding: both sides are cut, and the share is
 reported.
@@ -36,7 +37,7 @@ from bnn_keras.nn.intervals import SPARE, UNIT
 from bnn_keras.tflite.flatbuffer import KERNEL, TYPE_NAMES, Flatbuffer, Op
 from bnn_keras.tflite.int8 import BIAS, WITH_INTEGER_KERNEL
 from bnn_keras.tflite.integers import Scale
-from bnn_keras.tflite.interpreter import Interpreter
+from bnn_keras.tflite.interpreter import Interpreter, kernels_of
 
 OUTPUT_STEPS = 0.75
 # Relative, of TFLite's multipliers of 31 bits and of scales in float32, which follow from one another.
@@ -97,7 +98,15 @@ def compare(
     pairing = Pairing(file, floats)
     if pairing.problems:
         return [], pairing.problems
-    values = _Values(pairing, flatbuffer, images)
+    # A portable file has two sets of kernels that may run it.
+    of_kernels = [_stages(_Values(pairing, flatbuffer, images, one), layers) for one in kernels_of(file)]
+    stages = [max(each, key=lambda stage: stage.ratio) for each in zip(*of_kernels, strict=True)]
+    return stages, [stage.problem for stage in stages if stage.problem]
+
+
+def _stages(values: "_Values", layers: Mapping[int, str]) -> list[Stage]:
+    """The operations with integers, as one interpreter computes them."""
+    pairing, file, floats = values.pairing, values.file, values.floats
     stages = [
         values.between(op) for op in file.ops if op.name in BETWEEN and not file.is_constant(op.inputs[0])
     ]
@@ -106,7 +115,7 @@ def compare(
         stage = values.changed(file.ops[ours], floats.ops[theirs], floats.graph.operators[theirs])
         if stage is not None:
             stages.append(dataclasses.replace(stage, name=layers.get(theirs, stage.name)))
-    return stages, [stage.problem for stage in stages if stage.problem]
+    return stages
 
 
 class _Values:
@@ -116,9 +125,10 @@ class _Values:
         pairing: of the file and its float file.
         flatbuffer: the bytes of the file.
         images: [n, ...].
+        kernels: that run it, of `bnn_keras.tflite.interpreter.kernels_of`.
     """
 
-    def __init__(self, pairing: Pairing, flatbuffer: bytes, images: np.ndarray) -> None:
+    def __init__(self, pairing: Pairing, flatbuffer: bytes, images: np.ndarray, kernels: str) -> None:
         self.pairing, self.file, self.floats = pairing, pairing.file, pairing.floats
         rounded = {op.outputs[0] for op in self.file.ops if op.name == "DEQUANTIZE"}
         ops = [
@@ -128,7 +138,7 @@ class _Values:
         ]
         tensors = {index for op in ops for index in (*op.inputs, *op.outputs) if index >= 0}
         wanted = sorted(index for index in tensors if not self._is_known(index))
-        interpreter = Interpreter(Flatbuffer(flatbuffer).returning(wanted), is_checked=True)
+        interpreter = Interpreter(Flatbuffer(flatbuffer).returning(wanted), is_checked=True, kernels=kernels)
         self._arrays = dict(zip(wanted, interpreter.predict_all([images]), strict=True))
 
     def _is_changed(self, op: Op, rounded: set[int]) -> bool:
@@ -145,12 +155,14 @@ class _Values:
         return values.astype(np.float64) if scale is None else scale.values(values)
 
     def between(self, op: Op) -> Stage:
-        """QUANTIZE: half a step. DEQUANTIZE: a rounding of floats."""
+        """QUANTIZE: half a step. DEQUANTIZE: roundings of floats."""
         taken, given = self.of(op.inputs[0]), self.of(op.outputs[0])
         name = self.pairing.name_of(op.outputs[0] if op.name == "DEQUANTIZE" else op.inputs[0])
         scale = self.pairing.scale(op.outputs[0])
         if scale is None:
-            return _stage(name, op.name, given, taken, SPARE * UNIT * np.abs(taken))
+            own = self.pairing.scale(op.inputs[0])
+            offset = 0.0 if own is None else abs(own.scale * own.zero)
+            return _stage(name, op.name, given, taken, SPARE * UNIT * (np.abs(taken) + offset))
         low, high = scale.ends
         cut = float(np.mean((taken < low - scale.scale / 2) | (taken > high + scale.scale / 2)))
         bound = scale.scale / 2 + FIXED_POINT * np.abs(taken)

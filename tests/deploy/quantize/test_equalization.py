@@ -67,12 +67,6 @@ def added(file):
     return op, next(other for other in file.ops if other.inputs[0] == quantize.outputs[0])
 
 
-def test_small_channels_keep_their_values_and_large_ones_their_weights(case, quantized, monkeypatch):
-    monkeypatch.setattr(equalization, "LEAST", np.inf)
-    plain, _ = case.quantized()
-    assert error_of(case, quantized[0]) < error_of(case, plain) / 4
-
-
 def test_the_output_and_the_manifest_name_what_is_equalized(quantized):
     _, found = quantized
     entries = found.to_dict()["inexact"]
@@ -89,6 +83,14 @@ def test_the_factors_are_powers_of_two_and_cost_one_multiplication(case, quantiz
     assert TYPE_NAMES[file.graph.tensors[convolution.inputs[0]].type] == "INT8"
     assert sum(op.name == "MUL" for op in file.ops) == 1
     assert all(op.name != "MUL" for op in Flatbuffer(case.floats).ops)
+
+
+def test_without_equalization_the_error_is_larger_and_the_file_smaller(case, quantized, monkeypatch):
+    """Small channels keep their values and large ones their weights; the factors take bytes."""
+    monkeypatch.setattr(equalization, "LEAST", np.inf)
+    content, plain = case.quantized()
+    assert error_of(case, quantized[0]) < error_of(case, content) / 4
+    assert quantized[1].weight_bytes - plain.weight_bytes == 4 * 2 * CHANNELS
 
 
 def change_factor(file, floats):

@@ -12,6 +12,7 @@ from bnn_keras import deploy
 from bnn_keras.accounting import cost
 from bnn_keras.deploy.quantize import arithmetic, calibration, forms, int8, result, stages
 from bnn_keras.deploy.quantize.chains import Chains
+from bnn_keras.deploy.verification.sums import Sums
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers
 from bnn_keras.settings.runtime import LCE, LCE_XNNPACK
@@ -232,6 +233,20 @@ def leave_out(file):
 def test_a_damaged_file_is_refused(melius, change, message):
     problems = damaged(melius, change)
     assert any(message in problem for problem in problems), problems
+
+
+def test_a_portable_file_whose_sums_of_signs_are_not_exact_is_refused(melius, monkeypatch):
+    report = dataclasses.replace(melius.report, sums=Sums(100, 0, ("litert",)))
+    counted = []
+
+    def count(file, numbers, images, kernels):
+        counted.extend(file.ops[number].name for number in numbers)
+        return Sums(100, 3, kernels)
+
+    monkeypatch.setattr(int8.sums, "count", count)
+    with pytest.raises(UserError, match="3 of 100 sums of signs are not exact"):
+        int8.quantize(melius.model, melius.floats, report, melius.images, None, melius.images)
+    assert counted == [BCONV] * len(report.layers)
 
 
 def test_what_costs_more_in_integers_keeps_floats_and_gets_rounded_weights(melius, monkeypatch):
