@@ -6,7 +6,7 @@ and turned into floats once at its end.
 """
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Chains:
 
     Args:
         file: in float.
+        exact: numbers of operations that must stay as they are: in a portable file a binary convolution has a
+            second kernel, in 32 bits, for its borders.
 
     Attributes:
         kernels: numbers of the convolutions and dense layers.
@@ -29,9 +31,9 @@ class Chains:
         same_scale: sets of tensors that must have one scale.
     """
 
-    def __init__(self, file: Flatbuffer) -> None:
+    def __init__(self, file: Flatbuffer, exact: Collection[int] = ()) -> None:
         self.file, self.ops = file, file.ops
-        self.kernels = {number for number, op in enumerate(self.ops) if self._has_kernel(op)}
+        self.kernels = {n for n, op in enumerate(self.ops) if n not in exact and self._has_kernel(op)}
         self._producers = {index: number for number, op in enumerate(self.ops) for index in op.outputs}
         integer = self._with_movers(self.kernels)
         links = [
@@ -61,9 +63,7 @@ class Chains:
         return sorted({index for some in chosen for index in some})
 
     def _has_kernel(self, op: Op) -> bool:
-        if op.name not in WITH_INTEGER_KERNEL or not self.file.is_constant(op.inputs[KERNEL]):
-            return False
-        if self.file.is_constant(op.inputs[0]):
+        if op.name not in WITH_INTEGER_KERNEL or self.file.is_constant(op.inputs[0]):
             return False
         bias = op.inputs[BIAS] if len(op.inputs) > BIAS else -1
         constants = [op.inputs[KERNEL], *([bias] if bias >= 0 else [])]

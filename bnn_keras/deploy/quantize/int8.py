@@ -87,7 +87,8 @@ def quantize(
     places = {call.path: place for call, place in find_parts(read_graph(model)).items()}
     plan = plan_of({place.part for place in places.values()}, branch_bits)
     floats = Flatbuffer(flatbuffer)
-    chains = Chains(floats)
+    binary = {layer.name for layer in report.layers}
+    chains = Chains(floats, {n for n, layer in report.storage.kernels.items() if layer in binary})
     if not chains.kernels:
         raise UserError(f"{model.name} has no 32-bit convolutions or dense layers to turn into int8.")
     bits = _bits(report, chains, plan, places)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from bnn_keras.accounting.cost import COLUMNS
-from bnn_keras.deploy.quantize.stages import Stage
+from bnn_keras.deploy.quantize.stage import Stage
 from bnn_keras.deploy.verification.sums import Sums
 from bnn_keras.errors import UserError
 from bnn_keras.settings.quantization import Plan

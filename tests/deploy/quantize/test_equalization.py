@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from bnn_keras import deploy
+from bnn_keras.accounting.cost import unit_costs
 from bnn_keras.deploy.quantize import equalization, int8, result, stages
 from bnn_keras.nn import layers
 from bnn_keras.settings.runtime import LCE_XNNPACK
@@ -91,6 +92,13 @@ def test_without_equalization_the_error_is_larger_and_the_file_smaller(case, qua
     content, plain = case.quantized()
     assert error_of(case, quantized[0]) < error_of(case, content) / 4
     assert quantized[1].weight_bytes - plain.weight_bytes == 4 * 2 * CHANNELS
+
+
+def test_where_floats_are_cheaper_such_a_kernel_is_not_rounded(case, monkeypatch):
+    monkeypatch.setitem(unit_costs.TABLE, ("QUANTIZE", "float"), {"element": unit_costs.Costs(225.0)})
+    content, found = case.quantized()
+    assert [stage.name for stage in found.stages if stage.bits] == ["stem", "head"]
+    assert "MUL" not in [op.name for op in Flatbuffer(content).ops]
 
 
 def change_factor(file, floats):
