@@ -32,7 +32,7 @@ from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.checkpoint import IMAGENET
-from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES, UINT8
+from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES
 from bnn_keras.settings.kinds import Choice, Number, Text
 from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.quantization import BRANCH_BITS, CALIBRATION_IMAGES, LARGEST_LOSS
@@ -148,11 +148,6 @@ def _options(values: FlagValues) -> "list[Options]":
         raise UserError(
             f"--runtime={BOTH} is for a bundle of two files: give --bundle. Received: no --bundle."
         )
-
-    # What of these files is in integers was compared for LCE's runtimes and images of floats only.
-    for name, value in (("runtime", BUILTIN), ("runtime", BOTH), ("input", UINT8)):
-        if values.quantize is not None and values[name].value == value:
-            raise UserError(f"--{name}={value} does not go with --quantize={INT8}: leave out one of them.")
     if values.no_optimize and values.skip_rewrite:
         raise UserError(
             "--no_optimize leaves out all rewrites, --skip_rewrite one: give one of them. Received: both."

@@ -270,10 +270,6 @@ def test_a_folder_that_holds_something_else_is_refused(
             ["--runtime=both"],
             "--runtime=both is for a bundle of two files: give --bundle. Received: no --bundle.",
         ),
-        (
-            ["--bundle=b", "--runtime=both", "--quantize=int8"],
-            "--runtime=both does not go with --quantize=int8",
-        ),
         (["--bundle=/proc/bundle"], "Cannot write /proc/bundle"),
         (["--bundle=."], "--bundle=. is the current folder or holds it: give a folder in it."),
         (["--bundle=/"], "--bundle=/ is the current folder or holds it"),

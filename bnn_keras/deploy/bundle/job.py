@@ -122,7 +122,7 @@ def make(
         rewritten = estimate(Flatbuffer(flatbuffer))
         found = Costs(rewritten, report.plain or rewritten)
     print(found.sentence)
-    manifest = manifest_of(source, name, flatbuffer, report, compared.dataset, options, found, input_type)
-    if quantized is not None:
-        manifest["quantization"] = quantized.to_dict()
+    manifest = manifest_of(
+        source, name, flatbuffer, report, compared.dataset, options, found, input_type, quantized
+    )
     return Made(name, flatbuffer, manifest)
