@@ -96,11 +96,11 @@ def test_larq_zoos_file_gives_its_logits(float64, tmp_path, name, oracle, overri
 def test_larq_zoos_file_without_classifier_and_of_another_network(tmp_path):
     from larq_zoo.literature import BinaryResNetE18
 
-    theirs = BinaryResNetE18(input_shape=(32, 32, 3), weights=None, include_top=False)
+    theirs = BinaryResNetE18(input_shape=(64, 64, 3), weights=None, include_top=False)
     file = tmp_path / "theirs.h5"
     theirs.save_weights(file)
     settings = dict(stem="conv7x7", input_bn=False, blocks=(1, 1, 1, 1))
-    ours = zoo.build("resnete18", (32, 32, 3), weights=file, include_top=False, **settings)
+    ours = zoo.build("resnete18", (64, 64, 3), weights=file, include_top=False, **settings)
     kernel = [layer for layer in theirs.layers if "quant" in layer.name][-1].get_weights()[0]
     np.testing.assert_array_equal(ours.get_layer("section4_unit2/conv").get_weights()[0], kernel)
     for name in ("resnete18", "binarydensenet28"):
