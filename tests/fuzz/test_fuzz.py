@@ -29,8 +29,8 @@ def test_every_verb_is_run():
     assert set(STARTS) == set(cli.VERBS) - {MEASURES}
 
 
-def test_300_cases():
-    with fuzz("--count=300") as process:
+def test_500_cases():
+    with fuzz("--count=500") as process:
         output, _ = process.communicate()
     assert process.returncode == 0, output[-5000:]
 

@@ -68,20 +68,22 @@ def short_resnete(monkeypatch):
     monkeypatch.setattr(resnet_e.BinaryResNetE18Factory, "spec", spec)
 
 
-@pytest.mark.usefixtures("short_resnete")
 @pytest.mark.parametrize(
     ("name", "oracle", "overrides"),
     [
         ("resnete18", "BinaryResNetE18", dict(input_bn=False, blocks=(1, 1, 1, 1))),
+        pytest.param("resnete18", "BinaryResNetE18", dict(input_bn=False), marks=pytest.mark.large),
         pytest.param("binarydensenet28", "BinaryDenseNet28", {}, marks=pytest.mark.large),
         # The same blocks in other numbers.
         pytest.param("binarydensenet37", "BinaryDenseNet37", {}, marks=pytest.mark.large),
         pytest.param("binarydensenet45", "BinaryDenseNet45", {}, marks=pytest.mark.large),
     ],
 )
-def test_larq_zoos_file_gives_its_logits(float64, tmp_path, name, oracle, overrides):
+def test_larq_zoos_file_gives_its_logits(float64, tmp_path, request, name, oracle, overrides):
     import larq_zoo.literature
 
+    if "blocks" in overrides:
+        request.getfixturevalue("short_resnete")
     theirs = getattr(larq_zoo.literature, oracle)(input_shape=(64, 64, 3), weights=None, num_classes=10)
     randomise(theirs)
     file = tmp_path / "theirs.h5"
