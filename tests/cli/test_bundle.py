@@ -1,5 +1,6 @@
 """bnn convert --bundle: the folder, its Python example and self-check, and what is refused."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,8 +16,9 @@ import tensorflow as tf
 from PIL import Image
 
 from bnn_keras import cli, deploy
-from bnn_keras.deploy.bundle import images, job
+from bnn_keras.deploy.bundle import folder, images, job, source
 from bnn_keras.nn import layers
+from bnn_keras.runs import trained
 from bnn_keras.tflite.interpreter import Interpreter
 from tests.networks import binary_conv, network_around, randomise
 from tests.runs.config_of_digits import CONFIG
@@ -215,6 +217,18 @@ def test_a_bundle_is_replaced_as_a_whole(run_folder, bundle, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     assert main(run_folder, f"--bundle={bundle}", "--runtime=both") == 2
     assert not (bundle / "cpp").exists() and len(list(bundle.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize("changes", [{}, {"quantization": {}}], ids=str)
+def test_a_file_unlike_its_model_tolerates_more_unless_integers_explain_it(whole, tmp_path, changes):
+    network_around(binary_conv(filters=64), SIZE).save(tmp_path / "another.keras")
+    another = source.source_of(trained.load(tmp_path / "another.keras"))
+    compared = images.Compared(images.samples(SIZE, SIZE, 9), None, "pieces")
+    one = dataclasses.replace(whole[1][0], manifest={**whole[1][0].manifest, **changes})
+    folder.write(tmp_path / "bundle", another, [one], compared)
+    said = json.loads((tmp_path / "bundle" / "model" / "samples" / f"{NAME}.json").read_text())
+    share = said["tolerance"] / np.abs(said["outputs"]).max()
+    assert share == pytest.approx(0.01) if changes else share > 0.05
 
 
 def add(place):

@@ -140,8 +140,8 @@ def _choose(
     """The samples, uint8 [n, size, size, 3], what each file gives for them here, and the tolerance."""
     pixels, of_model = samples.in_whole_numbers(source.model, compared.images[:CANDIDATES])
     outputs = [Interpreter(one.flatbuffer, one.name).predict(pixels.astype(np.float32)) for one in made]
-    # A file with integers in place of floats differs from the model by more than rounding.
-    others = outputs[1:] if "quantization" in made[0].manifest else [of_model, *outputs[1:]]
+    # Files with integers in place of floats differ by more than rounding from the model and from each other.
+    others = [] if "quantization" in made[0].manifest else [of_model, *outputs[1:]]
     chosen, tolerance = samples.choose_calm(outputs[0], others, SAMPLES)
     return pixels[chosen], [one[chosen] for one in outputs], tolerance
 
