@@ -50,6 +50,8 @@ def study(
 ) -> Quantization:
     """Measure a network with quantized parts, before and after these are fine-tuned.
 
+    Each accuracy is printed when it is known.
+
     Args:
         network: the weights of a run.
         plans: the settings.
@@ -74,10 +76,13 @@ def study(
     training.steps_per_epoch(batch_size)
     profile = accounting.profile(model, dense=True)
 
-    def accuracy(simulated: tf.keras.Model) -> Fraction:
+    def accuracy(simulated: tf.keras.Model, what: str) -> Fraction:
         measured = dataclasses.replace(network, model=simulated, logits=simulated.predict_on_batch)
-        found = evaluate(measured, held_out, limit=limit)
-        return Fraction(int(found.right.sum()), found.images)
+        with status.doing(f"measuring {what}"):
+            found = evaluate(measured, held_out, limit=limit)
+        fraction = Fraction(int(found.right.sum()), found.images)
+        print(f"{what}: {fraction.right:,} of {fraction.images:,} images right", flush=True)
+        return fraction
 
     def fine_tuned(simulated: tf.keras.Model, plan: Plan) -> Iterator[Fraction]:
         # Building these graphs takes longer than a fine-tuning, so they serve all seeds.
@@ -89,17 +94,16 @@ def study(
                 variable.assign(value)
             with status.doing(f"fine-tuning {plan}, seed {seed}"):
                 fine_tune(trainer, training, config, tuning.epochs, batch_size, seed)
-            yield accuracy(simulated)
+            yield accuracy(simulated, f"{plan}, fine-tuned, seed {seed}")
 
     def row(plan: Plan) -> QuantizedRow:
         cost = quantized(profile, plan)
         simulated = simulate(model, plan)
-        with status.doing(f"measuring {plan}"):
-            rounded = accuracy(simulated)
+        rounded = accuracy(simulated, str(plan))
         tuned = tuple(fine_tuned(simulated, plan)) if tuning.epochs else ()
         return QuantizedRow(plan.parts, cost.size_mib, cost.qops, cost.ops, rounded, tuned)
 
-    whole = QuantizedRow({}, profile.size_mib, 0, profile.ops, accuracy(model))
+    whole = QuantizedRow({}, profile.size_mib, 0, profile.ops, accuracy(model, "32/32"))
     return Quantization(
         weights=str(network.path),
         epochs=tuning.epochs,
