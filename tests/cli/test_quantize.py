@@ -90,7 +90,7 @@ def test_fine_tuning_changes_only_the_quantized_layers_and_takes_its_flags(run, 
     assert found.seeds == (7, 8) and len(found.rows[1].fine_tuned) == 2
     assert given == (48, 16, 1, 7, 0.5) and given_second == (48, 16, 1, 8, 0.5)
     for seed, fraction in zip((7, 8), found.rows[1].fine_tuned, strict=True):
-        line = f"branch 8/8-8/8, fine-tuned, seed {seed}: {fraction.right} of 8 images right"
+        line = f"head 8/8, fine-tuned, seed {seed}: {fraction.right} of 8 images right"
         assert line in out
     # A seed starts where the one before it started.
     assert steps == 0
