@@ -28,11 +28,11 @@ from bnn_keras.cli.network import GENOTYPE, SET, parse_settings
 from bnn_keras.errors import UserError
 from bnn_keras.settings.augmentation import EDGE
 from bnn_keras.settings.checkpoint import IMAGENET
-from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES, UINT8
+from bnn_keras.settings.input_type import FLOAT32, INPUT_TYPES
 from bnn_keras.settings.kinds import Choice, Number, Text
 from bnn_keras.settings.orientation import ORIENTATIONS, UPRIGHT, UPSIDE_DOWN
 from bnn_keras.settings.quantization import BRANCH_BITS, CALIBRATION_IMAGES, LARGEST_LOSS
-from bnn_keras.settings.runtime import BUILTIN, LCE, RUNTIMES
+from bnn_keras.settings.runtime import LCE, RUNTIMES
 
 if TYPE_CHECKING:
     from bnn_keras.deploy.bundle.integers import Int8
@@ -113,10 +113,6 @@ def _int8(values: FlagValues, source: "Source") -> "Int8 | None":
 def _options(values: FlagValues) -> "Options":
     from bnn_keras.deploy import rewrite
 
-    # What of these files is in integers was compared for LCE's runtimes and images of floats only.
-    for name, value in (("runtime", BUILTIN), ("input", UINT8)):
-        if values.quantize is not None and values[name].value == value:
-            raise UserError(f"--{name}={value} does not go with --quantize={INT8}: leave out one of them.")
     if values.no_optimize and values.skip_rewrite:
         raise UserError(
             "--no_optimize leaves out all rewrites, --skip_rewrite one: give one of them. Received: both."

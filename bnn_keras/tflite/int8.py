@@ -1,12 +1,13 @@
 """Operations of a TFLite file in integers: QUANTIZE, DEQUANTIZE, integer convolutions and dense layers."""
 
 import copy
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bnn_keras.tflite.flatbuffer import KERNEL, Flatbuffer, schema
+from bnn_keras.tflite.flatbuffer import KERNEL, SEPARATOR, Flatbuffer, schema
 from bnn_keras.tflite.integers import LARGEST_BIAS, Kernel, Scale
 
 BIAS = 2  # place of the bias among the inputs of a convolution or dense layer
@@ -22,8 +23,22 @@ VERSIONS = {
     "SPLIT": 2,
     "CONCATENATION": 2,
     "RESHAPE": 1,
+    "MUL": 1,
 }
 CONV_OF_4_BITS, DEQUANTIZE_OF_CHANNELS = 7, 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Equalization:
+    """How the channels of an input are brought to like ranges.
+
+    Args:
+        factors: float64 [channels], powers of two: the values are multiplied by them, the weights divided.
+        scale: of the input that is multiplied.
+    """
+
+    factors: np.ndarray
+    scale: Scale
 
 
 class Editor:
@@ -32,16 +47,22 @@ class Editor:
     Args:
         file: that is changed. Its tensors keep their numbers; new ones come after them.
         scales: of the activations that are to be integers, by tensor.
+        equalizations: of the inputs of operations that are computed in integers, by number.
 
     Attributes:
         integers: the tensors of integers, by the tensor of the same values.
         kernels: the kernels in integers, by the number that the operation had.
+        equalized: the tensors of integers whose channels were brought to like ranges before, by that number.
     """
 
-    def __init__(self, file: Flatbuffer, scales: Mapping[int, Scale]) -> None:
+    def __init__(
+        self, file: Flatbuffer, scales: Mapping[int, Scale], equalizations: Mapping[int, Equalization]
+    ) -> None:
         self.file, self.scales, self.ops = file, scales, file.ops
+        self.equalizations = equalizations
         self.integers: dict[int, int] = {}
         self.kernels: dict[int, Kernel] = {}
+        self.equalized: dict[int, int] = {}
         self._codes: dict[tuple[str, int], int] = {}
 
     def apply(self, integer: Mapping[int, int], weights_only: Mapping[int, int]) -> list[int]:
@@ -64,7 +85,7 @@ class Editor:
             if number in weights_only:
                 new += self._with_rounded_weights(number, operator, weights_only[number])
             elif number in integer:
-                new += [self._quantize(i) for i in op.inputs if i in self.scales and i not in self.integers]
+                new += self._taken_as_integers(number)
                 new.append(self._as_integers(number, operator, integer[number]))
                 new += [self._dequantize(index) for index in op.outputs if index in made & kept]
             else:
@@ -74,15 +95,40 @@ class Editor:
         self.file.store_filled_kernels()  # and drop the constants that no operation takes any more
         return numbers
 
+    def _taken_as_integers(self, number: int) -> list[Any]:
+        """The operations that turn what an operation takes into integers, where it is in floats."""
+        inputs = self.ops[number].inputs
+        if number not in self.equalizations:
+            return [self._quantize(i) for i in inputs if i in self.scales and i not in self.integers]
+        equalization, name = self.equalizations[number], self._name(inputs[0])
+        data = equalization.factors.astype(np.float32).tobytes()
+        factors = self._tensor(inputs[0], f"{name}/factors_{number}", schema.TensorType.FLOAT32, data)
+        self.file.graph.tensors[factors].shape = np.array([len(equalization.factors)], np.int32)
+        floats = self._tensor(inputs[0], f"{name}/equalized_{number}", schema.TensorType.FLOAT32)
+        multiply = self._operator("MUL", VERSIONS["MUL"], inputs[0], floats)
+        multiply.inputs = np.array([inputs[0], factors], np.int32)
+        multiply.builtinOptionsType = schema.BuiltinOptions.MulOptions
+        multiply.builtinOptions = schema.MulOptionsT()
+        integers = self._integers_of(floats, equalization.scale)
+        self.equalized[number] = integers
+        return [multiply, self._operator("QUANTIZE", VERSIONS["QUANTIZE"], floats, integers)]
+
     def _as_integers(self, number: int, operator: Any, bits: int) -> Any:
         op, changed = self.ops[number], copy.copy(operator)
         inputs = [self.integers.get(index, index) for index in op.inputs]
         version = VERSIONS[op.name]
         if op.name in WITH_INTEGER_KERNEL:
-            taken = np.float64(self.scales[op.inputs[0]].scale)
+            weights = self.file.constant(op.inputs[KERNEL]).astype(np.float64)
+            scale = self.scales[op.inputs[0]]
+            if number in self.equalizations:
+                inputs[0] = self.equalized[number]
+                weights, scale = (
+                    weights / self.equalizations[number].factors,
+                    self.equalizations[number].scale,
+                )
+            taken = np.float64(scale.scale)
             bias = self.file.constant(op.inputs[BIAS]).astype(np.float64) if op.inputs[BIAS] >= 0 else None
             least = 0.0 if bias is None else np.abs(bias) / (taken * LARGEST_BIAS)
-            weights = self.file.constant(op.inputs[KERNEL]).astype(np.float64)
             kernel = self.kernels[number] = Kernel.of(weights, bits, least)
             inputs[KERNEL] = self._kernel(op.inputs[KERNEL], kernel)
             if bias is not None:
@@ -129,11 +175,15 @@ class Editor:
     def _integer(self, index: int) -> int:
         """The tensor of integers for an activation."""
         if index not in self.integers:
-            scale = self.scales[index]
-            kind = schema.TensorType.INT8
-            made = self._tensor(index, f"int8_{index}", kind, scales=[scale.scale], zeros=[scale.zero])
-            self.integers[index] = made
+            self.integers[index] = self._integers_of(index, self.scales[index])
         return self.integers[index]
+
+    def _integers_of(self, index: int, scale: Scale) -> int:
+        kind = schema.TensorType.INT8
+        return self._tensor(index, f"int8_{index}", kind, scales=[scale.scale], zeros=[scale.zero])
+
+    def _name(self, index: int) -> str:
+        return self.file.graph.tensors[index].name.decode().split(SEPARATOR)[0]
 
     def _kernel(self, index: int, kernel: Kernel) -> int:
         name, zeros = f"int{kernel.bits}_{index}_{len(self.kernels)}", np.zeros(len(kernel.scales))

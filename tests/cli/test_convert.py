@@ -247,11 +247,6 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         (["RUN", "--runtime=tf"], "--runtime=tf: it must be one of lce, lce_xnnpack"),
         (["RUN", "--no_optimize", "--skip_rewrite=means"], "--skip_rewrite one: give one of them"),
         (["RUN", "--skip_rewrite=mean"], "Unknown rewrite 'mean'; did you mean means"),
-        (
-            ["RUN", "--quantize=int8", "--runtime=builtin"],
-            "--runtime=builtin does not go with --quantize=int8",
-        ),
-        (["RUN", "--quantize=int8", "--input=uint8"], "--input=uint8 does not go with --quantize=int8"),
         (["RUN", "--input=int8"], "--input=int8: it must be one of float32, uint8"),
         (["RUN", "--images=0"], "--images=0: it must be a whole number from 1 up"),
         (["RUN", "--dataset=nonsense"], "nonsense"),

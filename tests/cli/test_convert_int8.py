@@ -13,8 +13,9 @@ from bnn_keras.deploy.bundle.source import source_of
 from bnn_keras.nn import layers
 from bnn_keras.runs import trained
 from bnn_keras.settings.orientation import UPSIDE_DOWN
-from bnn_keras.tflite.flatbuffer import TYPE_NAMES, Flatbuffer
-from tests import small_run
+from bnn_keras.tflite.flatbuffer import BCONV, TYPE_NAMES, Flatbuffer
+from tests import networks, small_run
+from tests.runs.config_of_digits import CONFIG
 
 K = tf.keras.layers
 
@@ -31,6 +32,20 @@ def run(tmp_path_factory):
     training.make_deterministic(0)
     with small_run.no_report():
         training.train(model, small_run.digits(), small_run.RECIPE.replace(epochs=1), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def random_run(tmp_path_factory):
+    """A run of a network with random weights."""
+    folder = tmp_path_factory.mktemp("runs") / "random"
+    folder.mkdir()
+    image = tf.keras.Input((32, 32, 3))
+    x = K.BatchNormalization()(K.Conv2D(32, 3, strides=4, padding="same", name="stem")(image))
+    x = K.BatchNormalization()(layers.binary_conv(32, 3, name="binary")(x))
+    x = K.Dense(10, name="head")(K.GlobalAveragePooling2D()(x))
+    networks.randomise(tf.keras.Model(image, x, name="random")).save(folder / "best.keras")
+    (folder / "config.json").write_text(CONFIG.to_json())
     return folder
 
 
@@ -62,6 +77,41 @@ def test_the_file_and_its_manifest(run, ask, tmp_path):
     assert "INT8" in kinds
     black = np.zeros((1, 32, 32, 3), np.float32)
     assert trained.load(output).logits(black).shape == (1, 10)
+
+
+def test_a_portable_file_has_exact_sums_of_signs_in_int8_too(random_run, ask, tmp_path):
+    output = tmp_path / "portable.tflite"
+    flags = ("--quantize=int8", "--runtime=builtin", "--input=uint8", "--largest_loss=100")
+    status, out, error = ask(random_run, *flags, "--calibration_images=8", "--images=8", f"--output={output}")
+    assert status == 0, error
+    manifest = json.loads(output.with_suffix(".json").read_text())
+    # Not the kernel of the border of the binary convolution, which is in 32 bits.
+    assert {entry["name"] for entry in manifest["quantization"]["inexact"]} == {"stem", "head"}
+    counted = manifest["quantization"]["sums_of_signs"]
+    assert counted == manifest["verified"]["sums_of_signs"]
+    assert counted["number"] > 0 and counted["wrong"] == 0 and len(counted["kernels"]) == 2
+    assert f"in int8, sums of signs: {counted['number']:,} of {counted['number']:,} are exact" in out
+    assert manifest["input"]["type"] == "uint8" and manifest["portable"]["custom_operations"] == 0
+    # Its binary convolutions are none that the table of unit costs knows.
+    assert "ARM64 instructions" not in out
+    assert not any("instructions" in key for key in manifest["quantization"])
+    file = Flatbuffer(output.read_bytes())
+    assert TYPE_NAMES[file.graph.tensors[int(file.graph.inputs[0])].type] == "UINT8"
+    assert not any(op.name.startswith("Lce") for op in file.ops)
+    assert "QUANTIZE" in {op.name for op in file.ops}
+    assert trained.load(output).logits(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 10)
+
+
+def test_a_file_that_takes_bytes(run, ask, tmp_path):
+    output = tmp_path / "bytes.tflite"
+    flags = ("--quantize=int8", "--input=uint8", "--largest_loss=100")
+    status, out, error = ask(run, *flags, "--calibration_images=8", "--images=8", f"--output={output}")
+    assert status == 0, error
+    manifest = json.loads(output.with_suffix(".json").read_text())
+    assert manifest["input"]["type"] == "uint8" and "int8 is inexact" in out
+    assert manifest["quantization"]["images"] == 8
+    assert any(op.name == BCONV for op in Flatbuffer(output.read_bytes()).ops)
+    assert trained.load(output).logits(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 10)
 
 
 def test_a_file_that_loses_more_is_not_written(run, ask, tmp_path, monkeypatch):

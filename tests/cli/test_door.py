@@ -347,7 +347,7 @@ def test_output_that_nobody_reads_ends_a_training(place):
     words = [sys.executable, ROOT / "train.py", *TINY, "--epochs=500", f"--output_dir={place}/unread"]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
         started.stdout.close()
-        assert (started.wait(60), started.stderr.read()) == (141, b"")
+        assert (started.wait(600), started.stderr.read()) == (141, b"")
     assert not list(place.rglob("*.partial*"))
 
 

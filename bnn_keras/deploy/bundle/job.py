@@ -68,9 +68,9 @@ def write(
         rewritten = estimate(Flatbuffer(flatbuffer))
         found = Costs(rewritten, report.plain or rewritten)
     print(found.sentence)
-    manifest = manifest_of(source, path, flatbuffer, report, compared.dataset, options, found, input_type)
-    if quantized is not None:
-        manifest["quantization"] = quantized.to_dict()
+    manifest = manifest_of(
+        source, path, flatbuffer, report, compared.dataset, options, found, input_type, quantized
+    )
     beside_path = path.with_suffix(".json")
     # Locked: of two conversions to one name, both files are of the last one.
     with files.locked(path.parent), files.replacing(path) as tflite, files.replacing(beside_path) as beside:

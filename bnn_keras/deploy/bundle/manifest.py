@@ -10,6 +10,7 @@ from bnn_keras import accounting, deploy, runs
 from bnn_keras.deploy.bundle.costs import Costs
 from bnn_keras.deploy.bundle.size import Size
 from bnn_keras.deploy.bundle.source import Source
+from bnn_keras.deploy.quantize.result import Quantized
 from bnn_keras.deploy.rewrite import Applied
 
 
@@ -22,6 +23,7 @@ def manifest_of(
     options: deploy.Options,
     costs: Costs | Size,
     input_type: str,
+    quantized: Quantized | None = None,
 ) -> dict:
     """What is known about a converted file, as its manifest holds it.
 
@@ -34,6 +36,7 @@ def manifest_of(
         options: the runtime, and which rewrites were skipped.
         costs: of the file on a device; of a portable file its size.
         input_type: of the image that the file takes.
+        quantized: what integers change in the file; None if it computes with floats.
     """
     model = source.model
     counts = accounting.profile(model)
@@ -91,6 +94,7 @@ def manifest_of(
             "applied": [_applied(item) for item in report.rewrites],
         },
         "estimated_arm64_instructions" if isinstance(costs, Costs) else "portable": costs.for_manifest(),
+        **({} if quantized is None else {"quantization": quantized.to_dict()}),
         "environment": runs.environment(),
     }
 

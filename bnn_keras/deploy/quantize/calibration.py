@@ -1,5 +1,6 @@
 """The ranges of a file's activations on real images."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,28 @@ from bnn_keras.tflite.flatbuffer import Flatbuffer
 from bnn_keras.tflite.interpreter import Interpreter
 
 BATCH = 8  # images whose activations are in memory at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values that an activation takes.
+
+    Args:
+        low, high: float64 [channels], the smallest and the largest one of each channel.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest value of all channels."""
+        return float(self.low.min()), float(self.high.max())
+
+    @property
+    def largest(self) -> np.ndarray:
+        """The largest magnitude of each channel."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
 
 
 def training_images(dataset: data.Dataset, number: int, seed: int = 0) -> np.ndarray:
@@ -50,8 +73,8 @@ def check_images(images: np.ndarray, shape: Sequence[int | None]) -> None:
         )
 
 
-def ranges(flatbuffer: bytes, tensors: Sequence[int], images: np.ndarray) -> dict[int, tuple[float, float]]:
-    """The smallest and the largest value of tensors of a file.
+def ranges(flatbuffer: bytes, tensors: Sequence[int], images: np.ndarray) -> dict[int, Range]:
+    """The values that tensors of a file take.
 
     Args:
         flatbuffer: the bytes of the file, in float.
@@ -59,10 +82,13 @@ def ranges(flatbuffer: bytes, tensors: Sequence[int], images: np.ndarray) -> dic
         images: float32 [n, height, width, channels].
     """
     interpreter = Interpreter(Flatbuffer(flatbuffer).returning(tensors), is_checked=True)
-    found = dict.fromkeys(tensors, (np.inf, -np.inf))
+    found: dict[int, Range] = {}
     for start in range(0, len(images), BATCH):
         arrays = interpreter.predict_all([images[start : start + BATCH]])
         for tensor, values in zip(tensors, arrays, strict=True):
-            low, high = found[tensor]
-            found[tensor] = min(low, float(values.min())), max(high, float(values.max()))
+            by_channel = values.reshape(-1, values.shape[-1]).astype(np.float64)
+            low, high = by_channel.min(0), by_channel.max(0)
+            if tensor in found:
+                low, high = np.minimum(low, found[tensor].low), np.maximum(high, found[tensor].high)
+            found[tensor] = Range(low, high)
     return found

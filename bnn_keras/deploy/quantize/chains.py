@@ -6,7 +6,7 @@ and turned into floats once at its end.
 """
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Chains:
 
     Args:
         file: in float.
+        exact: numbers of operations that must stay as they are: in a portable file a binary convolution has a
+            second kernel, in 32 bits, for its borders.
 
     Attributes:
         kernels: numbers of the convolutions and dense layers.
@@ -29,9 +31,9 @@ class Chains:
         same_scale: sets of tensors that must have one scale.
     """
 
-    def __init__(self, file: Flatbuffer) -> None:
+    def __init__(self, file: Flatbuffer, exact: Collection[int] = ()) -> None:
         self.file, self.ops = file, file.ops
-        self.kernels = {number for number, op in enumerate(self.ops) if self._has_kernel(op)}
+        self.kernels = {n for n, op in enumerate(self.ops) if n not in exact and self._has_kernel(op)}
         self._producers = {index: number for number, op in enumerate(self.ops) for index in op.outputs}
         integer = self._with_movers(self.kernels)
         links = [
@@ -51,13 +53,17 @@ class Chains:
         places = op.inputs[:1] if number in self.kernels else op.inputs
         return [index for index in places if index >= 0 and not self.file.is_constant(index)]
 
+    def is_made_in_chain(self, tensor: int) -> bool:
+        """Whether an operation gives a tensor that can be computed in integers."""
+        return any(self._producers.get(tensor) in chain for chain in self.chains)
+
     def activations(self, numbers: Iterable[int]) -> list[int]:
         """The tensors that these operations take and give."""
         chosen = [(*self.taken(number), *self.ops[number].outputs) for number in numbers]
         return sorted({index for some in chosen for index in some})
 
     def _has_kernel(self, op: Op) -> bool:
-        if op.name not in WITH_INTEGER_KERNEL or not self.file.is_constant(op.inputs[KERNEL]):
+        if op.name not in WITH_INTEGER_KERNEL or self.file.is_constant(op.inputs[0]):
             return False
         bias = op.inputs[BIAS] if len(op.inputs) > BIAS else -1
         constants = [op.inputs[KERNEL], *([bias] if bias >= 0 else [])]

@@ -3,18 +3,19 @@
 A chain is computed in integers if that takes no more ARM64 instructions than floats on a processor without
 dot products, by the table of unit costs (`bnn_keras.accounting.cost`); with dot products it then takes
 fewer. Otherwise its kernels are stored in 8 bits only, and TFLite turns them into floats once, before the
-first image. Kernels of 4 bits are always computed with as integers: LCE's runtime has no other kernel for
-them.
+first image; those whose inputs would have to be equalized stay as they are, as that takes instructions.
+Kernels of 4 bits are always computed with as integers: LCE's runtime has no other kernel for them.
 """
 
 import dataclasses
 from collections.abc import Mapping
 
 from bnn_keras.accounting import cost
+from bnn_keras.deploy.quantize.calibration import Range
 from bnn_keras.deploy.quantize.chains import Chains
-from bnn_keras.settings.runtime import LCE_XNNPACK
+from bnn_keras.settings.runtime import LCE
 from bnn_keras.tflite.flatbuffer import KERNEL, Flatbuffer
-from bnn_keras.tflite.int8 import Editor
+from bnn_keras.tflite.int8 import Editor, Equalization
 from bnn_keras.tflite.integers import Scale
 
 EIGHT = 8
@@ -35,24 +36,28 @@ class Forms:
     weights_only: dict[int, int]
 
 
-def scales_of(chains: Chains, ranges: Mapping[int, tuple[float, float]]) -> dict[int, Scale]:
+def scales_of(chains: Chains, ranges: Mapping[int, Range]) -> dict[int, Scale]:
     """The scale of every activation that may be integers.
 
     Args:
         chains: of the file.
-        ranges: the smallest and the largest value of each activation.
+        ranges: of the channels of each activation.
     """
-    wide = dict(ranges)
+    wide = {tensor: own.ends for tensor, own in ranges.items()}
     for tensors in chains.same_scale:
-        low, high = (
-            pick(ends[i] for ends in (ranges[t] for t in tensors)) for i, pick in ((0, min), (1, max))
-        )
+        ends = [wide[tensor] for tensor in tensors]
+        low, high = min(low for low, _ in ends), max(high for _, high in ends)
         wide.update(dict.fromkeys(tensors, (low, high)))
     return {tensor: Scale.of_range(low, high) for tensor, (low, high) in wide.items()}
 
 
 def choose(
-    flatbuffer: bytes, chains: Chains, scales: Mapping[int, Scale], bits: Mapping[int, int], runtime: str
+    flatbuffer: bytes,
+    chains: Chains,
+    scales: Mapping[int, Scale],
+    equalizations: Mapping[int, Equalization],
+    bits: Mapping[int, int],
+    runtime: str,
 ) -> Forms:
     """Choose the form of each operation.
 
@@ -60,21 +65,22 @@ def choose(
         flatbuffer: the bytes of the file, in float.
         chains: of the file.
         scales: of its activations.
+        equalizations: of the inputs of operations, if they compute with integers.
         bits: of the kernels of operations, where these are not 8.
         runtime: one of `bnn_keras.settings.runtime.RUNTIMES`.
     """
-    column = "xnnpack" if runtime == LCE_XNNPACK else "tflite"
+    column = "tflite" if runtime == LCE else "xnnpack"
     everything = {number: bits.get(number, EIGHT) for chain in chains.chains for number in chain}
     before = _instructions(chains.file, range(len(chains.ops)), column)
     file = Flatbuffer(flatbuffer)
-    numbers = Editor(file, scales).apply(everything, {})
+    numbers = Editor(file, scales, equalizations).apply(everything, {})
     after = _instructions(file, numbers, column)
     integer: dict[int, int] = {}
     for chain in chains.chains:
         is_cheaper = sum(after[number] for number in chain) <= sum(before[number] for number in chain)
         if is_cheaper or any(everything[number] < EIGHT for number in chain):
             integer |= {number: everything[number] for number in chain}
-    rest = [number for number in sorted(chains.kernels) if number not in integer]
+    rest = sorted(chains.kernels.difference(integer, equalizations))
     return Forms(integer, {number: EIGHT for number in rest if _saves(chains.file, number)})
 
 

@@ -8,19 +8,23 @@ import tensorflow as tf
 from bnn_keras.accounting import cost
 from bnn_keras.deploy.quantize import calibration, forms, stages
 from bnn_keras.deploy.quantize.chains import Chains
+from bnn_keras.deploy.quantize.equalization import equalizations
+from bnn_keras.deploy.quantize.pairing import Pairing
 from bnn_keras.deploy.quantize.result import Quantized
+from bnn_keras.deploy.verification import sums
 from bnn_keras.deploy.verification.report import SHOWN, Report
+from bnn_keras.deploy.verification.sums import Sums
 from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import read_graph
 from bnn_keras.nn.parts import BRANCH, PARTS, Place, find_parts
 from bnn_keras.settings.quantization import BRANCH_BITS, NOTE, Plan
-from bnn_keras.settings.runtime import LCE
+from bnn_keras.settings.runtime import BUILTIN, LCE
 from bnn_keras.tflite.flatbuffer import Flatbuffer
 from bnn_keras.tflite.int8 import Editor
-from bnn_keras.tflite.interpreter import Interpreter
+from bnn_keras.tflite.interpreter import Interpreter, kernels_of
 
 STAGE_IMAGES = 2  # whose values are compared operation by operation
-OF_SCALE = 4  # bytes; each output channel of a kernel in integers has one
+OF_SCALE = 4  # bytes; each output channel of a kernel in integers has one, and each one that is equalized
 
 
 def plan_of(parts: Collection[str], branch_bits: str | None = None) -> Plan:
@@ -83,19 +87,24 @@ def quantize(
     places = {call.path: place for call, place in find_parts(read_graph(model)).items()}
     plan = plan_of({place.part for place in places.values()}, branch_bits)
     floats = Flatbuffer(flatbuffer)
-    chains = Chains(floats)
+    binary = {layer.name for layer in report.layers}
+    chains = Chains(floats, {n for n, layer in report.storage.kernels.items() if layer in binary})
     if not chains.kernels:
         raise UserError(f"{model.name} has no 32-bit convolutions or dense layers to turn into int8.")
     bits = _bits(report, chains, plan, places)
     activations = chains.activations(number for chain in chains.chains for number in chain)
-    scales = forms.scales_of(chains, calibration.ranges(flatbuffer, activations, calibration_images))
-    chosen = forms.choose(flatbuffer, chains, scales, bits, runtime)
+    ranges = calibration.ranges(flatbuffer, activations, calibration_images)
+    scales, equalized = forms.scales_of(chains, ranges), equalizations(chains, ranges)
+    chosen = forms.choose(flatbuffer, chains, scales, equalized, bits, runtime)
     file = Flatbuffer(flatbuffer)
-    editor = Editor(file, scales)
+    editor = Editor(file, scales, equalized)
     editor.apply(chosen.integer, chosen.weights_only)
     file.note(NOTE, str(plan).encode())
     content = file.pack()
     found, problems = stages.compare(content, floats, images[:STAGE_IMAGES], report.storage.kernels)
+    counted = None if report.sums is None else _sums(content, floats, report, images)
+    if counted is not None and counted.wrong:
+        problems.append(counted.problem)
     if problems:
         raise UserError(f"{model.name} is refused, nothing was written: {'; '.join(problems[:SHOWN])}.")
     ours, theirs = (Interpreter(each, is_checked=True).predict(images) for each in (content, flatbuffer))
@@ -103,6 +112,7 @@ def quantize(
         4 * kernel.integers.size - len(kernel.packed) - OF_SCALE * len(kernel.scales)
         for kernel in editor.kernels.values()
     )
+    saved -= sum(OF_SCALE * len(equalized[number].factors) for number in editor.equalized)
     return content, Quantized(
         plan=plan,
         calibration_images=len(calibration_images),
@@ -113,8 +123,9 @@ def quantize(
         float_accuracy=_accuracy(theirs, labels),
         weight_bytes=report.storage.weights - saved,
         float_weight_bytes=report.storage.weights,
-        instructions=cost.estimate(Flatbuffer(content)).total.instructions,
-        float_instructions=cost.estimate(floats).total.instructions,
+        instructions=_instructions(content, runtime),
+        float_instructions=_instructions(flatbuffer, runtime),
+        sums=counted,
     )
 
 
@@ -128,6 +139,19 @@ def _bits(report: Report, chains: Chains, plan: Plan, places: Mapping[str, Place
             weights = plan.bits_of(place.part, place.number).weights
             found |= {number: weights} if weights < forms.EIGHT else {}
     return found
+
+
+def _sums(content: bytes, floats: Flatbuffer, report: Report, images: np.ndarray) -> Sums:
+    """The sums of signs of a portable file, counted again in the file with integers."""
+    file = Flatbuffer(content)
+    numbers = {theirs: ours for ours, theirs in Pairing(file, floats).pairs}
+    binary = [numbers.get(layer.index) for layer in report.layers if layer.index is not None]
+    return sums.count(file, binary, images[:1], kernels_of(file))
+
+
+def _instructions(content: bytes, runtime: str) -> dict[str, float]:
+    """The estimate of a file; none for a portable one, whose binary convolutions nobody counted."""
+    return {} if runtime == BUILTIN else cost.estimate(Flatbuffer(content)).total.instructions
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray | None) -> float | None:

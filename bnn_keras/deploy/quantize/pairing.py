@@ -1,7 +1,9 @@
 """The operations of a file in integers beside those of its float file.
 
 What stays in floats must be the same bit by bit, binary convolutions among it: the order of the operations,
-their options, their constants, and the tensors that they take and give.
+their options, their constants, and the tensors that they take and give. A multiplication may be added before
+an operation with an integer kernel, whose weights are divided by the same factors
+(`bnn_keras.deploy.quantize.equalization`).
 """
 
 from typing import Any
@@ -30,8 +32,13 @@ class Pairing:
         self.file, self.floats = file, floats
         self.problems: list[str] = []
         self._sources = {op.outputs[0]: op.inputs[0] for op in file.ops if op.name in BETWEEN}
+        self._multiplied = {op.outputs[0]: op.inputs for op in file.ops if self.is_added(op)}
         self._same: dict[int, int] = {}  # the tensor of the float file, by one of integers
-        core = [number for number, op in enumerate(file.ops) if op.name not in BETWEEN]
+        core = [
+            number
+            for number, op in enumerate(file.ops)
+            if op.name not in BETWEEN and op.outputs[0] not in self._multiplied
+        ]
         ours, theirs = [file.ops[number] for number in core], floats.ops
         if [op.name for op in ours] != [op.name for op in theirs]:
             self.problems.append("the file has other operations than its float file")
@@ -41,6 +48,18 @@ class Pairing:
             self._compare(ours[their_number], theirs[their_number], number, their_number)
         if list(file.graph.outputs) != list(floats.graph.outputs):
             self.problems.append("the file returns another tensor than its float file")
+
+    def is_added(self, op: Op) -> bool:
+        """Whether an operation is a multiplication with constants that the float file does not have."""
+        is_new = op.outputs[0] >= len(self.floats.graph.tensors)
+        return op.name == "MUL" and is_new and self.file.is_constant(op.inputs[1])
+
+    def factors(self, op: Op) -> np.ndarray | float:
+        """What the input of an operation was multiplied by before it was quantized: [channels], or 1."""
+        floats = self._sources.get(op.inputs[0], op.inputs[0])
+        if floats not in self._multiplied:
+            return 1.0
+        return self.file.constant(self._multiplied[floats][1]).astype(np.float64)
 
     def name(self, op: Op) -> str:
         """The name of what an operation of the float file computes."""
@@ -65,8 +84,13 @@ class Pairing:
             if own == other:
                 if not self._same_constant(own):
                     self._refuse(theirs, "has other constants")
-            elif not may_differ and self._original(own) != other:
-                self._refuse(theirs, "takes other tensors")
+            elif not may_differ:
+                has_other_kernel = (
+                    theirs.name in WITH_INTEGER_KERNEL and ours.inputs[KERNEL] != theirs.inputs[KERNEL]
+                )
+                can_be_multiplied = has_other_kernel and place == 0
+                if self._original(own, can_be_multiplied) != other:
+                    self._refuse(theirs, "takes other tensors")
         operators = self.file.graph.operators[number], self.floats.graph.operators[their_number]
         if len(set(map(_options, operators))) > 1:
             self._refuse(theirs, "has other options")
@@ -74,10 +98,12 @@ class Pairing:
     def _refuse(self, op: Op, what: str) -> None:
         self.problems.append(f"{self.name(op)}: the operation {op.name} {what} than in the float file")
 
-    def _original(self, tensor: int) -> int:
-        """The tensor of the float file that has the same values but for rounding."""
+    def _original(self, tensor: int, can_be_multiplied: bool) -> int:
+        """The tensor of the float file that has the same values but for rounding, and for factors."""
         while tensor in self._sources:
             tensor = self._sources[tensor]
+        if can_be_multiplied and tensor in self._multiplied:
+            tensor = self._multiplied[tensor][0]
         return self._same.get(tensor, tensor)
 
     def _same_constant(self, tensor: int) -> bool:

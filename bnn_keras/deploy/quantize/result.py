@@ -4,7 +4,8 @@ import dataclasses
 from typing import Any
 
 from bnn_keras.accounting.cost import COLUMNS
-from bnn_keras.deploy.quantize.stages import Stage
+from bnn_keras.deploy.quantize.stage import Stage
+from bnn_keras.deploy.verification.sums import Sums
 from bnn_keras.errors import UserError
 from bnn_keras.settings.quantization import Plan
 
@@ -20,8 +21,11 @@ class Quantized:
         images: number of images that were classified.
         other_class: number of images with another class than the float file gives.
         accuracy, float_accuracy: shares of the images, of both files; None without labels.
-        weight_bytes, float_weight_bytes: of both files, the scales of kernels among them.
-        instructions, float_instructions: estimates of both files, by column of the cost table.
+        weight_bytes, float_weight_bytes: of both files, the scales of kernels and the factors of channels
+            among them.
+        instructions, float_instructions: estimates of both files, by column of the cost table; none of a
+            portable file.
+        sums: of signs in a portable file; None in one for LCE.
     """
 
     plan: Plan
@@ -35,6 +39,7 @@ class Quantized:
     float_weight_bytes: int
     instructions: dict[str, float]
     float_instructions: dict[str, float]
+    sums: Sums | None = None
 
     @property
     def loss(self) -> float | None:
@@ -50,6 +55,11 @@ class Quantized:
 
     def to_dict(self) -> dict[str, Any]:
         """For the manifest of the file."""
+        estimates = {
+            f"{name}estimated_arm64_instructions": {key: round(number) for key, number in counts.items()}
+            for name, counts in (("", self.instructions), ("float_", self.float_instructions))
+            if counts
+        }
         return {
             "bits": self.plan.parts,
             "calibration_images": self.calibration_images,
@@ -59,6 +69,7 @@ class Quantized:
                     "operation": stage.kind,
                     "weight_bits": stage.bits,
                     "integer": stage.is_integer,
+                    "equalized": stage.is_equalized,
                     "largest_difference_over_bound": stage.ratio,
                 }
                 for stage in self.stages
@@ -70,8 +81,8 @@ class Quantized:
             "float_accuracy": self.float_accuracy,
             "weight_bytes": self.weight_bytes,
             "float_weight_bytes": self.float_weight_bytes,
-            "estimated_arm64_instructions": {key: round(n) for key, n in self.instructions.items()},
-            "float_estimated_arm64_instructions": {k: round(n) for k, n in self.float_instructions.items()},
+            **estimates,
+            **({"sums_of_signs": dataclasses.asdict(self.sums)} if self.sums else {}),
         }
 
 
@@ -99,20 +110,29 @@ def lines(found: Quantized) -> list[str]:
     integer = [stage for stage in found.stages if stage.is_integer and stage.bits]
     small = [stage for stage in integer if stage.bits == 4]
     rounded = [stage for stage in found.stages if not stage.is_integer]
+    equalized = [stage for stage in found.stages if stage.is_equalized]
     cut = max((stage.cut for stage in found.stages), default=0.0)
     accuracy = "accuracy: not measured, as the images have no labels"
     if found.accuracy is not None and found.float_accuracy is not None:
         accuracy = f"accuracy: {found.float_accuracy:.2%} in float, {found.accuracy:.2%} in int8"
-    before, after = found.float_instructions, found.instructions
-    costs = [f"{before[key] / 1e6:.1f} to {after[key] / 1e6:.1f}" for key in COLUMNS]
     return [
         f"int8: {len(integer)} operations compute with integers ({len(small)} with weights of 4 bits), "
-        f"{len(rounded)} have rounded weights; ranges from {found.calibration_images} calibration images",
+        f"{len(rounded)} have rounded weights; of {len(equalized)} inputs channels were brought to like "
+        f"ranges; ranges from {found.calibration_images} calibration images",
         f"int8 is inexact: each operation differs from the float file by at most {found.worst.ratio:.2f} of "
         f"what its scales explain ({found.worst.name}), and at most {cut:.2%} of a tensor lies outside its "
         f"range; all else is bit by bit that of the float file, binary layers too",
         f"{accuracy}; same class as in float: {found.images - found.other_class} of {found.images} images",
         f"size: {found.weight_bytes:,} bytes of weights and scales, {found.float_weight_bytes:,} in float",
-        f"million ARM64 instructions, float and int8: {costs[0]} with TFLite's kernels, {costs[1]} with "
-        f"XNNPACK; with dot products {costs[2]} and {costs[3]}",
+        *([f"in int8, {found.sums.sentence}"] if found.sums else []),
+        *([_costs(found)] if found.instructions else []),
     ]
+
+
+def _costs(found: Quantized) -> str:
+    before, after = found.float_instructions, found.instructions
+    costs = [f"{before[key] / 1e6:.1f} to {after[key] / 1e6:.1f}" for key in COLUMNS]
+    return (
+        f"million ARM64 instructions, float and int8: {costs[0]} with TFLite's kernels, {costs[1]} with "
+        f"XNNPACK; with dot products {costs[2]} and {costs[3]}"
+    )

@@ -14,8 +14,12 @@ with integers is compared with that of the float file, in float64, on the input 
       |y - y_float| <= s_w / 2 * sum |x| + s_x s_w / 2 + 3/4 s_y
 
   where x is the input of the file itself. Together with QUANTIZE the term s_x / 2 * sum |w| comes in.
+- Before a convolution the channels of its input may be multiplied by constants, exactly, and its weights are
+  those of the float file divided by the same constants (`bnn_keras.deploy.quantize.equalization`): w and x
+  above are these.
 - With rounded weights alone there is the first of these terms, and the rounding of the float sum.
-- Poolings, joining and splitting move integers, and are exact; so is DEQUANTIZE but for one float rounding.
+- Poolings, joining and splitting move integers, and are exact; so is DEQUANTIZE but for float
+  roundings: XNNPACK computes scale * integer - scale * zero, and rounds these terms too.
 
 A value outside of the calibrated range is cut. That is no rounding: both sides are cut, and the share is
 reported.
@@ -23,55 +27,14 @@ reported.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from bnn_keras.deploy.quantize import arithmetic
 from bnn_keras.deploy.quantize.pairing import BETWEEN, Pairing
-from bnn_keras.nn.intervals import SPARE, UNIT
-from bnn_keras.tflite.flatbuffer import KERNEL, TYPE_NAMES, Flatbuffer, Op
-from bnn_keras.tflite.int8 import BIAS, WITH_INTEGER_KERNEL
-from bnn_keras.tflite.integers import Scale
-from bnn_keras.tflite.interpreter import Interpreter
-
-OUTPUT_STEPS = 0.75
-# Relative, of TFLite's multipliers of 31 bits and of scales in float32, which follow from one another.
-FIXED_POINT = 2.0**-20
-SMALLEST = 1e-30
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """An operation with integers, compared with the same one in floats.
-
-    Args:
-        name: of the layer whose kernel it has, or of what it computes.
-        kind: in TFLite.
-        bits: of its weights; None without a kernel.
-        is_integer: whether it computes with integers; otherwise its weights alone are rounded.
-        difference: the largest one.
-        ratio: the largest difference / bound; above 1 the file is wrong.
-        cut: of QUANTIZE, the share of the values that lie outside of the calibrated range.
-    """
-
-    name: str
-    kind: str
-    bits: int | None
-    is_integer: bool
-    difference: float
-    ratio: float
-    cut: float = 0.0
-
-    @property
-    def problem(self) -> str:
-        """What is wrong, in words; "" if nothing is."""
-        if self.ratio <= 1:
-            return ""
-        return (
-            f"{self.name}: the operation {self.kind} differs by up to {self.difference:.3g}, "
-            f"{self.ratio:.3g} times what its scales explain"
-        )
+from bnn_keras.deploy.quantize.stage import Stage
+from bnn_keras.deploy.quantize.values import Values
+from bnn_keras.tflite.flatbuffer import Flatbuffer
+from bnn_keras.tflite.interpreter import kernels_of
 
 
 def compare(
@@ -92,116 +55,21 @@ def compare(
     pairing = Pairing(file, floats)
     if pairing.problems:
         return [], pairing.problems
-    values = _Values(pairing, flatbuffer, images)
+    # A portable file has two sets of kernels that may run it.
+    of_kernels = [_stages(Values(pairing, flatbuffer, images, one), layers) for one in kernels_of(file)]
+    stages = [max(each, key=lambda stage: stage.ratio) for each in zip(*of_kernels, strict=True)]
+    return stages, [stage.problem for stage in stages if stage.problem]
+
+
+def _stages(values: Values, layers: Mapping[int, str]) -> list[Stage]:
+    """The operations with integers, as one interpreter computes them."""
+    pairing, file, floats = values.pairing, values.file, values.floats
     stages = [
         values.between(op) for op in file.ops if op.name in BETWEEN and not file.is_constant(op.inputs[0])
     ]
+    stages += [values.multiplied(op) for op in file.ops if pairing.is_added(op)]
     for ours, theirs in pairing.pairs:
         stage = values.changed(file.ops[ours], floats.ops[theirs], floats.graph.operators[theirs])
         if stage is not None:
             stages.append(dataclasses.replace(stage, name=layers.get(theirs, stage.name)))
-    return stages, [stage.problem for stage in stages if stage.problem]
-
-
-class _Values:
-    """The values of a file's tensors for images, in float64.
-
-    Args:
-        pairing: of the file and its float file.
-        flatbuffer: the bytes of the file.
-        images: [n, ...].
-    """
-
-    def __init__(self, pairing: Pairing, flatbuffer: bytes, images: np.ndarray) -> None:
-        self.pairing, self.file, self.floats = pairing, pairing.file, pairing.floats
-        rounded = {op.outputs[0] for op in self.file.ops if op.name == "DEQUANTIZE"}
-        ops = [op for op in self.file.ops if op.name in BETWEEN or self._is_changed(op, rounded)]
-        tensors = {index for op in ops for index in (*op.inputs, *op.outputs) if index >= 0}
-        wanted = sorted(index for index in tensors if not self._is_known(index))
-        interpreter = Interpreter(Flatbuffer(flatbuffer).returning(wanted), is_checked=True)
-        self._arrays = dict(zip(wanted, interpreter.predict_all([images]), strict=True))
-
-    def _is_changed(self, op: Op, rounded: set[int]) -> bool:
-        return any(self.pairing.scale(index) for index in op.outputs) or not rounded.isdisjoint(op.inputs)
-
-    def _is_known(self, index: int) -> bool:
-        """Whether a tensor is a constant, or one that was turned into floats."""
-        sources = {op.outputs[0]: op.inputs[0] for op in self.file.ops if op.name == "DEQUANTIZE"}
-        return self.file.is_constant(sources.get(index, index))
-
-    def of(self, index: int) -> np.ndarray:
-        """The values that a tensor stands for."""
-        scale, values = self.pairing.scale(index), self._arrays[index]
-        return values.astype(np.float64) if scale is None else scale.values(values)
-
-    def between(self, op: Op) -> Stage:
-        """QUANTIZE: half a step. DEQUANTIZE: a rounding of floats."""
-        taken, given = self.of(op.inputs[0]), self.of(op.outputs[0])
-        name = self.pairing.name_of(op.outputs[0] if op.name == "DEQUANTIZE" else op.inputs[0])
-        scale = self.pairing.scale(op.outputs[0])
-        if scale is None:
-            return _stage(name, op.name, given, taken, SPARE * UNIT * np.abs(taken))
-        low, high = scale.ends
-        cut = float(np.mean((taken < low - scale.scale / 2) | (taken > high + scale.scale / 2)))
-        bound = scale.scale / 2 + FIXED_POINT * np.abs(taken)
-        return dataclasses.replace(_stage(name, op.name, given, np.clip(taken, low, high), bound), cut=cut)
-
-    def changed(self, ours: Op, theirs: Op, operator: Any) -> Stage | None:
-        """An operation with integers; None for one of floats."""
-        scale, name = self.pairing.scale(ours.outputs[0]), self.pairing.name(theirs)
-        options = operator.builtinOptions
-        if theirs.name not in WITH_INTEGER_KERNEL:
-            if scale is None:
-                return None
-            return self._moved(ours, theirs, options, name)
-        if ours.inputs[KERNEL] == theirs.inputs[KERNEL]:
-            return None
-        return self._with_kernel(ours, theirs, options, scale, name)
-
-    def _moved(self, ours: Op, theirs: Op, options: Any, name: str) -> Stage:
-        """Integers that are only moved, all of one scale: the comparison is exact."""
-        taken = [index for index in ours.inputs if not self.file.is_constant(index)]
-        scales = {self.pairing.scale(index) for index in (*taken, *ours.outputs)}
-        given = [self._arrays[index] for index in ours.outputs]
-        shapes = [one.shape for one in given]
-        exact = arithmetic.move(theirs.name, [self._arrays[index] for index in taken], shapes, options)
-        own, expected = (np.concatenate([one.reshape(-1) for one in side]) for side in (given, exact))
-        bound = np.zeros(1) if len(scales) == 1 else -np.ones(1)
-        return _stage(name, theirs.name, own.astype(np.float64), expected.astype(np.float64), bound)
-
-    def _with_kernel(self, ours: Op, theirs: Op, options: Any, scale: Scale | None, name: str) -> Stage:
-        steps, bits = self._steps(ours.inputs[KERNEL])
-        weights = self.floats.constant(theirs.inputs[KERNEL]).astype(np.float64)
-        halves = np.broadcast_to(steps.reshape(-1, *[1] * (weights.ndim - 1)) / 2, weights.shape)
-        taken = self.of(ours.inputs[0])
-        has_bias = len(theirs.inputs) > BIAS and theirs.inputs[BIAS] >= 0
-        bias = self.floats.constant(theirs.inputs[BIAS]).astype(np.float64) if has_bias else 0.0
-        exact = arithmetic.weighted(theirs.name, taken, weights, options) + bias
-        bound = arithmetic.weighted(theirs.name, np.abs(taken), halves, options)
-        magnitude = arithmetic.weighted(theirs.name, np.abs(taken), np.abs(weights), options) + np.abs(bias)
-        exact, given = arithmetic.activated(exact, options), self.of(ours.outputs[0])
-        if scale is None:
-            bound = bound * (1 + FIXED_POINT) + (weights[0].size + SPARE) * UNIT * magnitude
-        else:
-            own = self.pairing.scale(ours.inputs[0])
-            bias_step = own.scale * steps if own is not None else 0.0
-            bound = bound + bias_step / 2 + OUTPUT_STEPS * scale.scale + FIXED_POINT * magnitude
-            exact = np.clip(exact, *scale.ends)
-        found = _stage(name, theirs.name, given, exact.reshape(given.shape), bound.reshape(given.shape))
-        return dataclasses.replace(found, bits=bits, is_integer=scale is not None)
-
-    def _steps(self, kernel: int) -> tuple[np.ndarray, int]:
-        """The step of the weights of each output channel, and their bits."""
-        sources = {op.outputs[0]: op.inputs[0] for op in self.file.ops if op.name == "DEQUANTIZE"}
-        tensor = self.file.graph.tensors[sources.get(kernel, kernel)]
-        return np.asarray(tensor.quantization.scale, np.float64), 4 if TYPE_NAMES[
-            tensor.type
-        ] == "INT4" else 8
-
-
-def _stage(name: str, kind: str, given: np.ndarray, exact: np.ndarray, bound: np.ndarray) -> Stage:
-    """The comparison of values; a bound below 0 refuses them all."""
-    difference = np.abs(given - exact)
-    difference[~np.isfinite(difference)] = np.inf
-    ratio = np.where(bound < 0, np.inf, difference / np.maximum(bound, SMALLEST))
-    return Stage(name, kind, None, True, float(difference.max()), float(ratio.max()))
+    return stages

@@ -12,6 +12,7 @@ from bnn_keras import deploy
 from bnn_keras.accounting import cost
 from bnn_keras.deploy.quantize import arithmetic, calibration, forms, int8, result, stages
 from bnn_keras.deploy.quantize.chains import Chains
+from bnn_keras.deploy.verification.sums import Sums
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers
 from bnn_keras.settings.runtime import LCE, LCE_XNNPACK
@@ -176,6 +177,19 @@ def change_scale(file):
     kernel.quantization.scale = 1.5 * kernel.quantization.scale
 
 
+def change_scale_of_one_channel(file):
+    kernel = file.graph.tensors[file.ops[number_of(file, "CONV_2D")].inputs[KERNEL]]
+    scales = np.array(kernel.quantization.scale)
+    scales[3] *= np.float32(1.25)
+    kernel.quantization.scale = scales
+
+
+def swap_channels(file):
+    op = file.ops[number_of(file, "CONV_2D")]
+    kernel = file.constant(op.inputs[KERNEL])
+    file.set_constant(op.inputs[KERNEL], kernel[:, :, :, ::-1].copy())
+
+
 def change_bias(file):
     op = file.ops[number_of(file, "CONV_2D")]
     bias = file.constant(op.inputs[2])
@@ -207,6 +221,8 @@ def leave_out(file):
     [
         (change_weights, "the operation CONV_2D differs by up to"),
         (change_scale, "the operation CONV_2D differs by up to"),
+        (change_scale_of_one_channel, "the operation CONV_2D differs by up to"),
+        (swap_channels, "the operation CONV_2D differs by up to"),
         (change_bias, "the operation CONV_2D differs by up to"),
         (change_binary, "the operation LceBconv2d has other constants than in the float file"),
         (change_padding, "the operation CONV_2D has other options than in the float file"),
@@ -217,6 +233,20 @@ def leave_out(file):
 def test_a_damaged_file_is_refused(melius, change, message):
     problems = damaged(melius, change)
     assert any(message in problem for problem in problems), problems
+
+
+def test_a_portable_file_whose_sums_of_signs_are_not_exact_is_refused(melius, monkeypatch):
+    report = dataclasses.replace(melius.report, sums=Sums(100, 0, ("litert",)))
+    counted = []
+
+    def count(file, numbers, images, kernels):
+        counted.extend(file.ops[number].name for number in numbers)
+        return Sums(100, 3, kernels)
+
+    monkeypatch.setattr(int8.sums, "count", count)
+    with pytest.raises(UserError, match="3 of 100 sums of signs are not exact"):
+        int8.quantize(melius.model, melius.floats, report, melius.images, None, melius.images)
+    assert counted == [BCONV] * len(report.layers)
 
 
 def test_what_costs_more_in_integers_keeps_floats_and_gets_rounded_weights(melius, monkeypatch):
@@ -261,7 +291,10 @@ def test_calibration_images(bnext):
         int8.quantize(*rest, networks.images(2, 64))
     narrow = calibration.ranges(bnext.floats, [0], bnext.images[:1])[0]
     wide = calibration.ranges(bnext.floats, [0], bnext.images)[0]
-    assert wide == (bnext.images.min(), bnext.images.max()) and wide[0] <= narrow[0] <= narrow[1] <= wide[1]
+    np.testing.assert_array_equal(wide.low, bnext.images.min((0, 1, 2)))
+    np.testing.assert_array_equal(wide.high, bnext.images.max((0, 1, 2)))
+    assert (wide.low <= narrow.low).all() and (narrow.high <= wide.high).all()
+    assert wide.ends == (bnext.images.min(), bnext.images.max())
 
 
 def test_branch_bits_for_a_network_without_branches(melius):
