@@ -26,6 +26,9 @@ def randomise(model, seed=0):
     return model
 
 
+TWO_SECTIONS = {"blocks": (1, 1), "channels": (32,)}  # of a MeliusNet: two blocks and a transition
+
+
 def tiny_melius(size=64, classes=10, **settings):
     """A MeliusNet-A with a block a section: grouped transitions, shuffles, the grouped stem."""
     settings = {"blocks": (1, 1, 1, 1), "channels": (32, 32, 32), **settings}

@@ -72,7 +72,7 @@ def convert(
         >>> images, labels = next(network.dataset().test(20).as_numpy_iterator())
         >>> flatbuffer, report = bnn_keras.convert(network.keras_model, images, labels)
         >>> len(report.layers), report.images
-        (8, 20)
+        (4, 20)
     """
     hard = hardening.harden(model)
     flatbuffer = to_flatbuffer(hard, unchecked, options, input_type)

@@ -120,6 +120,8 @@ class Interpreter:
         values = np.frombuffer(self._receive(), kind)
         if values.size != np.prod(shape):
             raise UserError(f"{self.name} cannot be run: the shape of an output depends on the image.")
+        if values.size != np.prod(shape[1:]):
+            raise UserError(f"{self.name} cannot be run: an output has {shape[0]} rows for one image.")
         return values.reshape(shape[1:])
 
     def _send(self, content: bytes) -> None:

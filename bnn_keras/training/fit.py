@@ -101,7 +101,7 @@ def train(
         >>> import bnn_keras, zoo
         >>> from bnn_keras import data
         >>> digits = data.open("digits", train_examples=64)
-        >>> network = zoo.build("birealnet18", (32, 32, 3), 10, blocks=(1, 1, 1, 1), channels=(32,) * 4)
+        >>> network = zoo.build("birealnet18", (32, 32, 3), 10, blocks=(1, 1), channels=(32, 32))
         >>> recipe = bnn_keras.Recipe(epochs=1, batch_size=32, optimizer="adam", learning_rate=0.01)
         >>> sentence = bnn_keras.train(network, digits, recipe, "runs/small")
     """

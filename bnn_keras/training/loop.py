@@ -195,7 +195,7 @@ class Run:
         results = self.trainer.fit(
             self._rest_of_epoch(),
             steps_per_epoch=self.steps - self.step,
-            validation_data=self._held_out(),
+            validation_data=self._all_held_out,
             validation_steps=self._held_out_steps,
             initial_epoch=self.epoch,
             epochs=self.epoch + 1,
@@ -263,7 +263,12 @@ class Run:
 
         return distribution.share_out(self.strategy, read)
 
-    @property
+    @functools.cached_property
+    def _all_held_out(self) -> tf.data.Dataset:
+        """The same in every epoch, so that its functions are traced once."""
+        return self._held_out()
+
+    @functools.cached_property
     def _held_out_steps(self) -> int:
         part = 0, self.strategy.num_replicas_in_sync
         return int(self.dataset.test(self.recipe.batch_size, part=part).cardinality())

@@ -7,7 +7,6 @@ import runpy
 import shutil
 from pathlib import Path
 
-import larq_compute_engine as lce
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +14,7 @@ from PIL import Image
 from sklearn import metrics
 from sklearn.datasets import load_sample_images
 
-from bnn_keras import cli, data, training
+from bnn_keras import cli, data, deploy, training
 from bnn_keras.cli import evaluate
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers
@@ -46,7 +45,7 @@ def run(tmp_path_factory):
     with small_run.no_report():
         training.train(network(), data.open("digits", train_examples=640), recipe, folder)
     best = tf.keras.models.load_model(folder / "best.keras")
-    (folder / "best.tflite").write_bytes(lce.convert_keras_model(best))
+    (folder / "best.tflite").write_bytes(deploy.to_flatbuffer(best))
     manifest = {
         "class_names": NAMES,
         "input": {"shape": [1, 32, 32, 3], "value_range": [0, 255], "kind": "digits", "dataset": "digits"},

@@ -17,7 +17,7 @@ from bnn_keras.deploy.verification.regions import Regions
 from bnn_keras.errors import UserError
 from bnn_keras.nn.graph import read_graph
 from bnn_keras.tflite.flatbuffer import BCONV, Flatbuffer, schema
-from tests.networks import images, network_around, randomise, tiny_melius
+from tests.networks import TWO_SECTIONS, images, network_around, randomise, tiny_melius
 
 keras = tf.keras.layers
 
@@ -28,7 +28,7 @@ def tiny_bnext():
 
 @functools.cache
 def converted(name):
-    model = {"melius": lambda: tiny_melius(32), "bnext": tiny_bnext}[name]()
+    model = {"melius": lambda: tiny_melius(32, **TWO_SECTIONS), "bnext": tiny_bnext}[name]()
     return model, deploy.to_flatbuffer(model), images(2, model.input_shape[1])
 
 

@@ -45,7 +45,7 @@ ENDS = {
     "data-service": ["--dispatcher=a..b:5050"],
     "demo": ["--litert_js=missing"],
     "launch": ["--workers=1", "--", "true"],
-    "quantize": ["--epochs=0", "--limit=2"],
+    "quantize": ["--epochs=0", "--limit=2", "--head_bits=8/8"],
     "search": ["--dataset=folder:missing"],
     "tables": ["--only=none"],
     "teachers": ["--student=none"],

@@ -29,7 +29,7 @@ from tests.fuzz import samples
 from tests.fuzz.cases import KINDS
 
 # Cases of a kind in a round: fewer of those that take more time.
-SHARES = {"flags": 20, "recipes": 20, "keras": 10, "h5": 10, "pth": 10}
+SHARES = {"flags": 20, "recipes": 20, "keras": 10, "h5": 5, "pth": 5}
 HANGS_AFTER = 20  # seconds
 MEMORY = 2**32  # bytes that a case may take beside what this process has
 CHILD_SUBREAPER = 36  # for prctl

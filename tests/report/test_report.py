@@ -115,26 +115,21 @@ def copy(folder, path):
     return RunFolder(shutil.copytree(folder.path, path))
 
 
-def test_the_cells_that_a_search_has_found_are_drawn(unwritten, written, tmp_path):
+def test_the_cells_of_a_search_and_the_cost_of_a_file_are_shown_where_they_are(unwritten, written, tmp_path):
     folder = copy(unwritten, tmp_path / "run")
     config = dataclasses.replace(folder.read_config(), search=SearchSettings(gamma=3.5))
     folder.config.write_text(config.to_json())
     folder.cells.parent.mkdir(exist_ok=True)
     folder.cells.write_bytes(b"a drawing")
+    (folder.path / "tiny.tflite").write_bytes(b"")
+    (folder.path / "tiny.json").write_text(json.dumps(MANIFEST))
     assert main("page", folder.path) == 0
     text = folder.report.read_text()
     assert text.index("<h2>Cells</h2>") < text.index("<h2>Curves</h2>")
     assert base64.b64encode(b"a drawing").decode() in text
     assert "<tr><td>gamma</td><td>3.5</td></tr>" in text
-    assert "<h2>Cells</h2>" not in written.report.read_text()
-
-
-def test_a_converted_run_shows_what_its_file_costs(unwritten, tmp_path):
-    folder = copy(unwritten, tmp_path / "run")
-    (folder.path / "tiny.tflite").write_bytes(b"")
-    (folder.path / "tiny.json").write_text(json.dumps(MANIFEST))
-    assert main("page", folder.path) == 0
-    assert "<h2>On a device</h2>" in folder.report.read_text()
+    assert "<h2>On a device</h2>" in text
+    assert not any(f"<h2>{name}</h2>" in written.report.read_text() for name in ("Cells", "On a device"))
 
 
 class Elements(html.parser.HTMLParser):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from bnn_keras.settings.search import SearchSettings
 from tests import small_run
 from tests.search import small_search
 from tests.search.small_search import RECIPE, SETTINGS, SPACE, run_search
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +136,7 @@ def test_the_settings_of_a_search_decide_it(finished, tmp_path):
 
 
 def test_the_folder_of_a_training_is_another_runs(tmp_path):
-    folder = runs.RunFolder(tmp_path / "run")
-    small_run.train(folder.path, small_run.RECIPE.replace(epochs=1))
+    folder = runs.RunFolder(shutil.copytree(FIXTURES / "finished", tmp_path / "run"))
     with pytest.raises(UserError, match="holds a different run: its model is tiny"):
         run_search(folder.path)
 
@@ -156,20 +158,16 @@ def test_what_a_search_cannot_do_is_refused_before_anything_is_written(changes, 
 
 
 def test_a_search_that_finds_zeroise_alone_says_so(tmp_path):
+    """With smoothed labels and mixed images, which is otherwise a search like the others."""
     space = dataclasses.replace(SPACE, operations=("none", "max"))
     # A weight of almost 0 is left of every other operation.
     settings = SearchSettings(gamma=1e-9)
+    recipe = RECIPE.replace(epochs=1, label_smoothing=0.1, mixup=0.2)
+    mixed = dataclasses.replace(small_run.digits(66), augmentation=recipe.augmentation)
+    folder = runs.RunFolder(tmp_path / "run")
     for _ in range(2):  # also when it is finished
         with pytest.raises(UserError, match="has found no cells: .* none on all edges; .*--no_zeroise"):
-            run_search(tmp_path / "run", settings, RECIPE.replace(epochs=1), space=space)
-    assert not runs.RunFolder(tmp_path / "run").genotype.exists()
-
-
-def test_labels_may_be_smoothed_and_images_mixed(tmp_path):
-    recipe = RECIPE.replace(epochs=1, label_smoothing=0.1, mixup=0.2)
-    run_search(tmp_path / "run", recipe=recipe, dataset=mixed_digits(recipe))
-    assert runs.RunFolder(tmp_path / "run").genotype.is_file()
-
-
-def mixed_digits(recipe):
-    return dataclasses.replace(small_run.digits(66), augmentation=recipe.augmentation)
+            run_search(folder.path, settings, recipe, mixed, space)
+    assert not folder.genotype.exists()
+    (row,) = small_run.rows(folder.history)
+    assert np.isfinite([float(row[name]) for name in ("loss", "score_loss", "val_loss")]).all()

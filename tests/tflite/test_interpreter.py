@@ -75,6 +75,13 @@ def test_an_int8_file_of_the_plain_converter_is_read(tmp_path):
         network.logits(images(2, 16))
 
 
+def test_several_rows_for_one_image_are_refused():
+    image = tf.keras.Input((4, 4, 2), batch_size=1)
+    converter = tf.lite.TFLiteConverter.from_keras_model(tf.keras.Model(image, tf.reshape(image, (2, 16))))
+    sentence = "given.tflite cannot be run: an output has 2 rows for one image."
+    assert refusal(converter.convert()) == sentence
+
+
 def test_a_file_of_another_form_is_refused_in_words(tmp_path):
     function = tf.function(lambda x: x + 1).get_concrete_function(tf.TensorSpec((1, 3), tf.int32))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])

@@ -59,19 +59,31 @@ def assert_same_logits(ours, theirs, size):
     assert np.abs(ours(image).numpy() - expected).max() <= 1e-9 * np.ptp(expected)
 
 
+@pytest.fixture
+def short_resnete(monkeypatch):
+    """Larq-zoo's ResNetE with one block of each width."""
+    from larq_zoo.literature import resnet_e
+
+    spec = [1, 1, 1, 1], [64, 128, 256, 512]
+    monkeypatch.setattr(resnet_e.BinaryResNetE18Factory, "spec", spec)
+
+
 @pytest.mark.parametrize(
     ("name", "oracle", "overrides"),
     [
-        ("resnete18", "BinaryResNetE18", dict(input_bn=False)),
+        ("resnete18", "BinaryResNetE18", dict(input_bn=False, blocks=(1, 1, 1, 1))),
+        pytest.param("resnete18", "BinaryResNetE18", dict(input_bn=False), marks=pytest.mark.large),
         pytest.param("binarydensenet28", "BinaryDenseNet28", {}, marks=pytest.mark.large),
         # The same blocks in other numbers.
         pytest.param("binarydensenet37", "BinaryDenseNet37", {}, marks=pytest.mark.large),
         pytest.param("binarydensenet45", "BinaryDenseNet45", {}, marks=pytest.mark.large),
     ],
 )
-def test_larq_zoos_file_gives_its_logits(float64, tmp_path, name, oracle, overrides):
+def test_larq_zoos_file_gives_its_logits(float64, tmp_path, request, name, oracle, overrides):
     import larq_zoo.literature
 
+    if "blocks" in overrides:
+        request.getfixturevalue("short_resnete")
     theirs = getattr(larq_zoo.literature, oracle)(input_shape=(64, 64, 3), weights=None, num_classes=10)
     randomise(theirs)
     file = tmp_path / "theirs.h5"
@@ -82,16 +94,17 @@ def test_larq_zoos_file_gives_its_logits(float64, tmp_path, name, oracle, overri
     assert_same_logits(ours, theirs, 64)
 
 
+@pytest.mark.usefixtures("short_resnete")
 def test_larq_zoos_file_without_classifier_and_of_another_network(tmp_path):
     from larq_zoo.literature import BinaryResNetE18
 
     theirs = BinaryResNetE18(input_shape=(64, 64, 3), weights=None, include_top=False)
     file = tmp_path / "theirs.h5"
     theirs.save_weights(file)
-    settings = dict(stem="conv7x7", input_bn=False)
+    settings = dict(stem="conv7x7", input_bn=False, blocks=(1, 1, 1, 1))
     ours = zoo.build("resnete18", (64, 64, 3), weights=file, include_top=False, **settings)
     kernel = [layer for layer in theirs.layers if "quant" in layer.name][-1].get_weights()[0]
-    np.testing.assert_array_equal(ours.get_layer("section4_unit4/conv").get_weights()[0], kernel)
+    np.testing.assert_array_equal(ours.get_layer("section4_unit2/conv").get_weights()[0], kernel)
     for name in ("resnete18", "binarydensenet28"):
         with pytest.raises(UserError, match=r"theirs\.h5 (holds|does not fit)"):
             tiny(name, weights=file, include_top=False, stem="conv7x7")

@@ -58,7 +58,7 @@ def test_counts_are_those_of_the_code_and_of_the_page(name):
     [
         # The second inputs of the reduction cells 2 and 3, from 32 to 16 and from 64 to 32 channels.
         ({}, 32 * 16 + 2 * 32 + 64 * 32 + 2 * 64),
-        ({"name": "bnas_d", "size": 64}, 0),
+        ({"name": "bnas_d"}, 0),
         # The first inputs: 1x1 in the cells 1 and 2, 3x3 and without scale and shift in the cell 3.
         ({"reduction": SECOND, "normal": SECOND}, 24 * 8 + 2 * 24 + 24 * 16 + 2 * 24 + 9 * 32 * 32),
     ],
@@ -93,7 +93,7 @@ def test_zeroise_leaves_nothing_in_the_network():
 
 
 def test_every_cell_but_the_first_adds_the_output_of_the_cell_before():
-    model = thin("bnas_d")
+    model = thin(name="bnas_d")
     assert not isinstance(model.get_layer("cell1"), tf.keras.layers.Add)
     for number, source in (2, "cell2/shortcut_conv"), (3, "cell3/shortcut_conv"):
         added = model.get_layer(f"cell{number}").input
@@ -103,7 +103,7 @@ def test_every_cell_but_the_first_adds_the_output_of_the_cell_before():
 
 
 def test_only_the_stem_the_shortcuts_and_the_classifier_are_in_32_bits():
-    rows = accounting.profile(thin("bnas_d"), dense=True).rows
+    rows = accounting.profile(thin(name="bnas_d"), dense=True).rows
     assert [row.path for row in rows if row.flops] == [
         *("stem/conv1", "stem/conv2", "stem/conv3"),
         *("cell2/shortcut_conv", "cell3/shortcut_conv", "head"),
@@ -111,13 +111,16 @@ def test_only_the_stem_the_shortcuts_and_the_classifier_are_in_32_bits():
 
 
 def test_the_twin_in_32_bits_has_as_many_parameters_and_nothing_binary():
-    twin, binary = (accounting.profile(thin("bnas_d", binary=b), dense=True) for b in (False, True))
+    networks = thin(name="bnas_d", binary=False), thin(name="bnas_d")
+    twin, binary = (accounting.profile(network, dense=True) for network in networks)
     assert twin.bops == 0 and twin.params == binary.params
     assert twin.flops == binary.flops + binary.bops
 
 
 def test_the_slip_leaves_the_last_two_kernels_in_32_bits():
-    with_slip, without = (binary_layers(thin(cells=4, released_slip=slip)) for slip in (True, False))
+    with_slip, without = (
+        binary_layers(network) for network in (thin(cells=4, released_slip=True), thin(cells=4))
+    )
     ours, theirs = ([layer.name for layer in layers] for layers in (without, with_slip))
     assert sorted(set(ours) - set(theirs)) == ["cell4/edge2_conv", "cell4/edge3_conv"]
 
