@@ -22,6 +22,7 @@ PACKAGES += ["libcrypt1", "gcc-12-base"]
 # reads any file; those of 1.4.0 and 2.1.6 run.
 WHEELS = ("ai-edge-litert==2.1.6", "numpy==1.26.4", "backports.strenum==1.2.8")
 PLATFORM = "manylinux_2_27_aarch64"
+FILLED = "filled"  # exists when all was downloaded
 # What runs in the emulator, and here: images and outputs are .npy files.
 SCRIPT = """
 import platform, sys
@@ -57,17 +58,22 @@ def fill(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "apt/state/status").touch()
     state = f"-oDir::State={folder}/apt/state -oDir::State::status={folder}/apt/state/status"
-    foreign = f"-oAPT::Architecture=arm64 -oAPT::Architectures=arm64 {state} -oDir::Cache={folder}/apt/cache"
+    # Otherwise apt-get warns root that its sandbox cannot write here.
+    here = "-oAPT::Sandbox::User=root"
+    foreign = f"{here} {state} -oAPT::Architecture=arm64 -oAPT::Architectures=arm64"
+    foreign += f" -oDir::Cache={folder}/apt/cache"
     shell(folder, "apt-get", *foreign.split(), "-qq", "update")
     shell(folder / "debs", "apt-get", *foreign.split(), "-qq", "download", *PACKAGES)
-    shell(folder / "qemu", "apt-get", "-qq", "download", "qemu-user-static")
+    shell(folder / "qemu", "apt-get", here, "-qq", "download", "qemu-user-static")
     for place, into in (("debs", "root"), ("qemu", "qemu")):
         for package in (folder / place).glob("*.deb"):
             shell(folder, "dpkg", "-x", str(package), str(folder / into))
     for wheel in WHEELS:
-        options = f"--only-binary=:all: --no-deps --python-version=3.11 --target={folder}/site --quiet"
+        options = "--only-binary=:all: --no-deps --python-version=3.11 --quiet"
+        options += f" --target={folder}/site --upgrade"
         platforms = (f"--platform={PLATFORM}", "--platform=manylinux2014_aarch64", "--platform=any")
         shell(folder, sys.executable, "-m", "pip", "install", *options.split(), *platforms, wheel)
+    (folder / FILLED).touch()
 
 
 def shell(folder: Path, *command: str) -> str:
@@ -84,7 +90,7 @@ def main() -> int:
     arguments = parser.parse_args()
     folder, file = arguments.folder.resolve(), arguments.file.resolve()
     python = folder / "root/usr/bin/python3.11"
-    if not (folder / "site/ai_edge_litert").exists():
+    if not (folder / FILLED).exists():
         fill(folder)
     from ai_edge_litert.interpreter import Interpreter
 

@@ -169,6 +169,7 @@ def test_without_rewrites(tmp_path, capsys):
     assert main(tmp_path / "model.keras", "--dataset=samples", *arguments) == 0
     assert "rewrite " not in capsys.readouterr().out.replace("without rewrites", "")
     manifest = json.loads((tmp_path / "model.json").read_text())
+    assert manifest["verified"]["images"] == 2
     assert manifest["rewrites"] == {"runtime": "lce_xnnpack", "skipped": list(NAMES), "applied": []}
     costs = manifest["estimated_arm64_instructions"]
     assert costs["kinds"] == costs["kinds_without_rewrites"]

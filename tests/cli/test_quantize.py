@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -71,21 +72,30 @@ def test_fine_tuning_changes_only_the_quantized_layers_and_takes_its_flags(run, 
 
     seen = []
 
-    def fine_tune(simulated, images, config, tuning, batch_size, seed):
-        before = {weight.name: weight.numpy() for weight in simulated.weights}
-        original(simulated, images, config, tuning, batch_size, seed)
-        changed = {w.name for w in simulated.weights if (w.numpy() != before[w.name]).any()}
-        seen.append((changed, tuning, images.num_train, batch_size, seed))
+    def fine_tune(trainer, images, config, epochs, batch_size, seed):
+        before = {weight.name: weight.numpy() for weight in trainer.weights}
+        steps = int(trainer.optimizer.iterations)
+        original(trainer, images, config, epochs, batch_size, seed)
+        changed = {w.name for w in trainer.weights if (w.numpy() != before[w.name]).any()}
+        rate = float(trainer.optimizer.learning_rate)
+        seen.append((before, changed, steps, (images.num_train, batch_size, epochs, seed, rate)))
 
     original = study.fine_tune
     monkeypatch.setattr(study, "fine_tune", fine_tune)
     flags = ("--stem_bits=8/8", "--epochs=1", "--learning_rate=0.5", "--batch_size=16", "--train_examples=48")
     status, out, _ = ask(run, *flags, "--seed=7", "--seeds=2", "--limit=8")
     assert status == 0 and "mean and deviation of 2 seeds" in out
-    (changed, tuning, images, batch_size, seed), (*_, other_seed) = seen
+    (before, changed, _, given), (before_second, _, steps, given_second) = seen
     found = Quantization.read(RunFolder(run).quantization)
-    assert found.seeds == (7, other_seed) == (7, 8) and len(found.rows[1].fine_tuned) == 2
-    assert (images, batch_size, seed, tuning.learning_rate) == (48, 16, 7, 0.5)
+    assert found.seeds == (7, 8) and len(found.rows[1].fine_tuned) == 2
+    assert given == (48, 16, 1, 7, 0.5) and given_second == (48, 16, 1, 8, 0.5)
+    for seed, fraction in zip((7, 8), found.rows[1].fine_tuned, strict=True):
+        line = f"head 8/8, fine-tuned, seed {seed}: {fraction.right} of 8 images right"
+        assert line in out
+    # A seed starts where the one before it started.
+    assert steps == 0
+    for name, value in before.items():
+        np.testing.assert_array_equal(value, before_second[name])
     assert changed and all(re.search("stem/conv|squeeze|expand|head", name) for name in changed)
     assert {name.split("/")[-2] for name in changed} >= {"conv", "squeeze", "expand"}
 

@@ -49,7 +49,8 @@ def open(source: Source, dataset: str | None, data_dir: str | None, limit: int) 
     network, known = source.network, source.network.trained_on
     dataset = dataset or known.dataset or SAMPLES
     if dataset == SAMPLES:
-        return Compared(samples(height, width), None, "scikit-learn's sample photographs")
+        number = min(limit, SAMPLE_IMAGES)
+        return Compared(samples(height, width, number), None, "scikit-learn's sample photographs")
     if height != width:
         raise UserError(
             f"{dataset} has square images; the model takes {height} x {width}: use --dataset={SAMPLES}."

@@ -41,7 +41,9 @@ def min_max(values: tf.Tensor, bits: int, axes: list[int], largest: float = LARG
         low = tf.reduce_min(cut, axes, keepdims=True)
         spread = tf.reduce_max(cut, axes, keepdims=True) - low + SPARE
         steps = tf.constant(2**bits - 1, values.dtype)
-        return tf.round((cut - low) / spread * steps) / steps * spread + low
+        # In a graph TensorFlow subtracts `SPARE` from `low`, where float32 loses it: of a constant map the
+        # range is 0 then.
+        return tf.round(tf.math.divide_no_nan(cut - low, spread) * steps) / steps * spread + low
 
     limit = tf.constant(largest, values.dtype)
     return tf.grad_pass_through(rounded)(tf.clip_by_value(values, -limit, limit))

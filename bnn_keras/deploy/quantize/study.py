@@ -1,7 +1,7 @@
 """Post-training quantization of a run's network at several settings (BNext, section 7.5 and Table 7)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -50,6 +50,8 @@ def study(
 ) -> Quantization:
     """Measure a network with quantized parts, before and after these are fine-tuned.
 
+    Each accuracy is printed when it is known.
+
     Args:
         network: the weights of a run.
         plans: the settings.
@@ -74,24 +76,34 @@ def study(
     training.steps_per_epoch(batch_size)
     profile = accounting.profile(model, dense=True)
 
-    def accuracy(simulated: tf.keras.Model) -> Fraction:
+    def accuracy(simulated: tf.keras.Model, what: str) -> Fraction:
         measured = dataclasses.replace(network, model=simulated, logits=simulated.predict_on_batch)
-        found = evaluate(measured, held_out, limit=limit)
-        return Fraction(int(found.right.sum()), found.images)
+        with status.doing(f"measuring {what}"):
+            found = evaluate(measured, held_out, limit=limit)
+        fraction = Fraction(int(found.right.sum()), found.images)
+        print(f"{what}: {fraction.right:,} of {fraction.images:,} images right", flush=True)
+        return fraction
+
+    def fine_tuned(simulated: tf.keras.Model, plan: Plan) -> Iterator[Fraction]:
+        # Building these graphs takes longer than a fine-tuning, so they serve all seeds.
+        trainer = trainer_of(simulated, tuning.learning_rate)
+        variables = (*trainer.variables, *trainer.optimizer.variables)
+        start = [variable.numpy() for variable in variables]
+        for seed in tuning.seeds:
+            for variable, value in zip(variables, start, strict=True):
+                variable.assign(value)
+            with status.doing(f"fine-tuning {plan}, seed {seed}"):
+                fine_tune(trainer, training, config, tuning.epochs, batch_size, seed)
+            yield accuracy(simulated, f"{plan}, fine-tuned, seed {seed}")
 
     def row(plan: Plan) -> QuantizedRow:
         cost = quantized(profile, plan)
-        with status.doing(f"measuring {plan}"):
-            rounded = accuracy(simulate(model, plan))
-        tuned = []
-        for seed in tuning.seeds if tuning.epochs else ():
-            simulated = simulate(model, plan)
-            with status.doing(f"fine-tuning {plan}, seed {seed}"):
-                fine_tune(simulated, training, config, tuning, batch_size, seed)
-            tuned.append(accuracy(simulated))
-        return QuantizedRow(plan.parts, cost.size_mib, cost.qops, cost.ops, rounded, tuple(tuned))
+        simulated = simulate(model, plan)
+        rounded = accuracy(simulated, str(plan))
+        tuned = tuple(fine_tuned(simulated, plan)) if tuning.epochs else ()
+        return QuantizedRow(plan.parts, cost.size_mib, cost.qops, cost.ops, rounded, tuned)
 
-    whole = QuantizedRow({}, profile.size_mib, 0, profile.ops, accuracy(model))
+    whole = QuantizedRow({}, profile.size_mib, 0, profile.ops, accuracy(model, "32/32"))
     return Quantization(
         weights=str(network.path),
         epochs=tuning.epochs,
@@ -127,35 +139,45 @@ def training_data(
     )
 
 
+def trainer_of(simulated: tf.keras.Model, learning_rate: float) -> tf.keras.Model:
+    """A model with the layers of a simulated network, compiled to train those that are quantized.
+
+    Args:
+        simulated: of `simulate`, which freezes all other layers.
+        learning_rate: of AdamW, without weight decay.
+    """
+    trainer = plain_trainer(simulated)
+    beta_1, beta_2 = BETAS
+    optimizer = optimizers.AdamW(learning_rate, beta_1=beta_1, beta_2=beta_2)
+    optimizer.build(trainer.trainable_variables)
+    trainer.compile(optimizer, objective.CrossEntropy())
+    return trainer
+
+
 def fine_tune(
-    simulated: tf.keras.Model,
+    trainer: tf.keras.Model,
     training: data.Dataset,
     config: RunConfig,
-    tuning: FineTuning,
+    epochs: int,
     batch_size: int,
     seed: int,
 ) -> None:
     """Train the quantized layers of a simulated network in place.
 
     Args:
-        simulated: of `simulate`, which freezes all other layers.
+        trainer: of `trainer_of`.
         training: the images, augmented as before.
         config: of the run, whose label smoothing is kept.
-        tuning: epochs and learning rate.
+        epochs: passes over the images.
         batch_size: images in a step.
         seed: of the order and the augmentation of the images.
     """
-    trainer = plain_trainer(simulated)
-    beta_1, beta_2 = BETAS
-    optimizer = optimizers.AdamW(tuning.learning_rate, beta_1=beta_1, beta_2=beta_2)
-    optimizer.build(trainer.trainable_variables)
-    trainer.compile(optimizer, objective.CrossEntropy())
     classes, smoothing = len(training.class_names), config.recipe.label_smoothing
 
     def smooth(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return images, objective.smooth(labels, classes, smoothing)
 
     with training.decoding():
-        for epoch in range(tuning.epochs):
+        for epoch in range(epochs):
             batches = training.train(batch_size, epoch, seed)
             trainer.fit(batches.map(smooth) if smoothing else batches, verbose=0)

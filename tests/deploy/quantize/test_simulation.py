@@ -53,6 +53,13 @@ def test_activations_have_a_range_for_each_image_and_channel_and_vectors_one_for
             np.testing.assert_allclose(found[image].reshape(-1), expected, rtol=1e-12)
 
 
+def test_a_map_of_one_value_keeps_it_in_a_graph_too():
+    maps = tf.fill((1, 2, 2, 3), 1.1304941)
+    for bits in (4, 8):
+        found = tf.function(simulation.quantized_activations)(maps, bits)
+        np.testing.assert_array_equal(found, maps)
+
+
 def test_a_kernel_has_a_range_for_each_output_channel_and_a_larger_one_for_each_slice():
     rng = np.random.default_rng(1)
     large = rng.normal(0, 0.1, (3, 3, 2, 4))
