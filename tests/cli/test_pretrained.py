@@ -90,7 +90,7 @@ def test_the_converted_file_names_the_classes_and_knows_its_data(served, photogr
 def test_one_command_makes_a_bundle_that_checks_itself(served, tmp_path):
     place = tmp_path / "out"
     words = [f"--model={NAME}", "--weights=imagenet", f"--bundle={place}", "--runtime=both"]
-    assert cli.run(["convert", *words, f"--image_size={SIZE}", "--images=2"]) == 0
+    assert cli.run(["convert", *words, f"--image_size={SIZE}", "--images=8"]) == 0
     assert (place / "model" / "labels.txt").read_text().splitlines()[CAT[2]] == CAT[1]
     script = [sys.executable, "-B", str(place / "python" / "classify.py"), "--check"]
     for more in ([], [f"--file={place / 'model' / NAME}.tflite"]):
