@@ -55,13 +55,15 @@ def _calls_between(graph, start, end):
     return reversed(found)
 
 
-def tree(seed):
-    """A tree of random blocks, with weights of the kinds that rewrites have to know."""
+def trees(seed, number=1):
+    """Trees of the same random blocks, with weights of the kinds that rewrites have to know.
+
+    The layers are the same: a tree is valid until the next one is drawn.
+    """
     rng = np.random.default_rng(seed)
     tf.keras.backend.set_floatx("float64")
     try:
         model, parents = _build(rng)
-        _change_norms(randomise(model, seed), rng)
     finally:
         tf.keras.backend.set_floatx("float32")
     graph = read_graph(model)
@@ -70,7 +72,9 @@ def tree(seed):
     for place, parent in zip(places, parents, strict=True):
         ends[place] = [] if parent is None else [*ends[places[parent]], places[parent]]
     image = tf.constant(images(1, SIZE, seed), tf.float64)
-    return Tree(graph, run_graph(graph, {graph.inputs[0]: image}, call_layer), ends)
+    for of_weights in range(seed, seed + number):
+        _change_norms(randomise(model, of_weights), rng)
+        yield Tree(graph, run_graph(graph, {graph.inputs[0]: image}, call_layer), ends)
 
 
 def _build(rng):
