@@ -13,12 +13,14 @@ from bnn_keras.deploy.bundle.size import Size
 from bnn_keras.deploy.portable import steps
 from bnn_keras.deploy.verification import sums
 from bnn_keras.errors import UserError
+from bnn_keras.nn.graph import read_graph
 from bnn_keras.settings.runtime import BUILTIN
 from bnn_keras.tflite.flatbuffer import KERNEL, Flatbuffer
 from bnn_keras.tflite.interpreter import LITERT, LITERT_PLAIN, Interpreter, kernels_of
 from bnn_keras.tflite.operations import CUSTOM_OPERATIONS
 from tests.deploy.branches import network_of, slug
-from tests.networks import TWO_SECTIONS, binary_conv, images, network_around, tiny_melius
+from tests.networks import binary_conv, images, network_around
+from zoo import meliusnet
 
 keras = tf.keras.layers
 PLAIN = rewrite.Options(BUILTIN, rewrite.NAMES)
@@ -50,40 +52,44 @@ FORMS = {
 }
 
 
-@functools.cache
-def converted(options=PLAIN):
-    model = network_of({name: body for name, (_, body) in FORMS.items()})
-    flatbuffer, report = deploy.convert(model, images(2), options=options)
-    return model, flatbuffer, report
+# Other sizes and borders of the same operations.
+LARGE = ("ones", "valid", "strided", "dilated", "1x1", "relu after it", "in a row, one input")
+USUAL = [name for name in FORMS if name not in LARGE]
 
 
-def test_all_forms_are_binary_exact_and_the_same_function():
-    _, flatbuffer, report = converted()
-    for name, (number, _) in FORMS.items():
+@pytest.mark.parametrize(
+    "names", [USUAL, pytest.param(LARGE, marks=pytest.mark.large)], ids=["usual", "others"]
+)
+def test_all_forms_are_binary_exact_and_the_same_function(names):
+    forms = {name: FORMS[name] for name in names}
+    model = network_of({name: body for name, (_, body) in forms.items()})
+    flatbuffer, report = deploy.convert(model, images(2), options=PLAIN)
+    for name, (number, _) in forms.items():
         layers = [layer for layer in report.layers if layer.name.startswith(f"{slug(name)}/")]
         assert len(layers) == number and not any(layer.problem for layer in layers), name
     file = Flatbuffer(flatbuffer)
     assert not {op.name for op in file.ops} & set(CUSTOM_OPERATIONS)
     kernels = [file.constant(op.inputs[KERNEL]) for op in file.ops if op.name == "CONV_2D"]
-    assert sum(kernel.dtype == np.int8 for kernel in kernels) == sum(number for number, _ in FORMS.values())
+    total = sum(number for number, _ in forms.values())
+    assert sum(kernel.dtype == np.int8 for kernel in kernels) == total
     assert report.sums.kernels == (LITERT, LITERT_PLAIN) and report.sums.wrong == 0
     lines = "\n".join(deploy.lines(report))
-    assert "17 of 17 binary layers are CONV_2D with signs in int8" in lines
+    assert f"{total} of {total} binary layers are CONV_2D with signs in int8" in lines
     assert f"sums of signs: {report.sums.number:,} of {report.sums.number:,} are exact" in lines
 
 
-@pytest.mark.parametrize("kernels", [LITERT, LITERT_PLAIN])
 @pytest.mark.parametrize(("size", "settings"), [(8, {}), (9, {"strides": 2}), (1, {"kernel_size": 1})])
-def test_sums_are_those_of_keras(size, settings, kernels):
+def test_sums_are_those_of_keras(size, settings):
     """Without an operation between the convolution and the output, also where the input is exactly 0."""
     image = tf.keras.Input((size, size, 300))
     model = tf.keras.Model(image, binary_conv(**settings)(image))
     pixels = np.random.default_rng(0).integers(-1, 2, (2, size, size, 300)).astype(np.float32)
-    found = Interpreter(deploy.to_flatbuffer(model, options=PLAIN), kernels=kernels).predict(pixels)
-    expected = model(pixels).numpy()
+    flatbuffer, expected = deploy.to_flatbuffer(model, options=PLAIN), model(pixels).numpy()
     assert np.abs(expected).max() > 20
-    np.testing.assert_array_equal(np.rint(found), expected)
-    assert np.abs(found - expected).max() < 1e-3
+    for kernels in (LITERT, LITERT_PLAIN):
+        found = Interpreter(flatbuffer, kernels=kernels).predict(pixels)
+        np.testing.assert_array_equal(np.rint(found), expected)
+        assert np.abs(found - expected).max() < 1e-3
 
 
 @np.errstate(over="ignore")
@@ -107,18 +113,19 @@ def test_sums_of_zero_are_no_sign_that_rounding_chooses():
     model = tf.keras.Model(image, binary_conv(padding="valid")(first(image)))
     pixels = np.random.default_rng(0).normal(size=(4, 6, 6, 32)).astype(np.float32)
     assert (first(pixels).numpy() == 0).mean() > 0.03
+    flatbuffer = deploy.to_flatbuffer(model, options=PLAIN)
     for kernels in (LITERT, LITERT_PLAIN):
-        found = Interpreter(deploy.to_flatbuffer(model, options=PLAIN), kernels=kernels).predict(pixels)
+        found = Interpreter(flatbuffer, kernels=kernels).predict(pixels)
         np.testing.assert_array_equal(np.rint(found), model(pixels))
 
 
 def test_a_rewritten_network_has_this_form_too():
     """Thresholds become those of the steps, also of joined parts."""
-    model = tiny_melius(32, **TWO_SECTIONS)
-    flatbuffer, report = deploy.convert(model, images(2, 32), options=rewrite.Options(BUILTIN))
-    assert report.sums.wrong == 0 and len(report.layers) == 4
+    model = network_around(lambda x: meliusnet.melius_block(x, 32, "block"))
+    flatbuffer, report = deploy.convert(model, images(2), options=rewrite.Options(BUILTIN))
+    assert report.sums.wrong == 0 and len(report.layers) == 2
     kinds = [op.name for op in Flatbuffer(flatbuffer).ops]
-    assert kinds.count("DEPTHWISE_CONV_2D") >= 4 and "LceQuantize" not in kinds
+    assert kinds.count("DEPTHWISE_CONV_2D") >= 2 and "LceQuantize" not in kinds
 
 
 def damaged_kernel(file):
@@ -147,18 +154,23 @@ def binary(file):
 
 
 @pytest.mark.parametrize(
-    ("damage", "sentence"),
+    "damages",
     [
-        (damaged_kernel, "1 bits of its kernel differ in the file"),
-        (damaged_scale, "times what rounding explains"),
-        (gentle_steps, "sums of signs are not exact"),
+        {
+            damaged_kernel: "1 bits of its kernel differ in the file",
+            gentle_steps: "sums of signs are not exact",
+        },
+        {damaged_scale: "times what rounding explains"},
     ],
+    ids=["kernel and steps", "scale"],
 )
-def test_what_is_wrong_is_named(damage, sentence):
+def test_what_is_wrong_is_named(damages):
     model, flatbuffer, pixels = small()
     file = Flatbuffer(flatbuffer)
-    damage(file)
-    assert sentence in "; ".join(deploy.verify(model, file.pack(), pixels).problems)
+    for damage in damages:
+        damage(file)
+    problems = "; ".join(deploy.verify(model, file.pack(), pixels).problems)
+    assert all(sentence in problems for sentence in damages.values()), problems
 
 
 @functools.cache
@@ -208,11 +220,22 @@ TRAPS = {
 }
 
 
-def test_a_layer_that_cannot_be_made_portable_is_named():
-    model = network_of({name: body for name, (body, _) in TRAPS.items()})
+@pytest.mark.parametrize("name", TRAPS)
+def test_why_a_layer_cannot_be_made_portable(name):
+    body, reason = TRAPS[name]
+    calls = read_graph(network_around(body, 8)).calls
+    (call,) = (call for call in calls if type(call.layer).__name__.startswith("Quant"))
+    assert reason in steps.why_not(call)
+
+
+@pytest.mark.parametrize(
+    "names", [["tanh"], pytest.param([*TRAPS], marks=pytest.mark.large)], ids=["one", "each"]
+)
+def test_a_layer_that_cannot_be_made_portable_is_named(names):
+    model = network_of({name: TRAPS[name][0] for name in names})
     problems = deploy.verify(model, deploy.to_flatbuffer(model, options=PLAIN), images(1)).problems
-    for name, (_, reason) in TRAPS.items():
-        assert any(one.startswith(slug(name)) and reason in one for one in problems), (name, problems)
+    for name in names:
+        assert any(one.startswith(slug(name)) and TRAPS[name][1] in one for one in problems), (name, problems)
 
 
 def test_an_operation_that_tflite_does_not_have_is_named():
