@@ -1,5 +1,7 @@
 """Right files pass, and everything that is not right is seen and named."""
 
+import functools
+
 import larq as lq
 import numpy as np
 import pytest
@@ -20,8 +22,8 @@ def ones(**settings):
     return binary_conv(pad_values=1.0, **settings)
 
 
-def norm(x):
-    return keras.BatchNormalization()(x)
+def norm(x, name=None):
+    return keras.BatchNormalization(name=name)(x)
 
 
 def scaled(**settings):
@@ -61,22 +63,36 @@ GOOD = {
 }
 
 
-@pytest.fixture(scope="module")
-def good():
-    model = network_of({name: body for name, (_, body) in GOOD.items()})
-    return deploy.convert(model, images(2))
+# The other layers have each of these in them, or are tested in test_keras_layers.py.
+SIMPLE = (
+    *("plain", "valid", "padded with ones", "dilated", "scaled"),
+    *("interpolated", "softmax", "prelu and attention"),
+)
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_what_lce_gets_right_passes(good, name):
-    _, report = good
+@functools.cache
+def converted(is_simple):
+    return deploy.convert(
+        network_of({name: body for name, (_, body) in GOOD.items() if (name in SIMPLE) == is_simple}),
+        images(2),
+    )
+
+
+def with_large(names, large):
+    """The names as parameters, some of them of large tests."""
+    return [pytest.param(name, marks=pytest.mark.large if name in large else ()) for name in names]
+
+
+@pytest.mark.parametrize("name", with_large(GOOD, SIMPLE))
+def test_what_lce_gets_right_passes(name):
+    _, report = converted(name in SIMPLE)
     layers = [layer for layer in report.layers if layer.name.startswith(f"{slug(name)}/")]
     assert len(layers) == GOOD[name][0] and not any(layer.problem for layer in layers)
     assert any(tap.name.startswith(slug(name)) and tap.ratio < 1 for tap in report.taps)
 
 
-def test_the_file_has_as_many_binary_convolutions_as_the_model(good):
-    flatbuffer, report = good
+def test_the_file_has_as_many_binary_convolutions_as_the_model():
+    flatbuffer, report = converted(False)
     assert sum(op.name == BCONV for op in Flatbuffer(flatbuffer).ops) == len(report.layers)
     assert report.images == 2
 
@@ -108,6 +124,10 @@ def binary_dense():
 
 QUANTIZED = {"input_quantizer": "ste_sign"}
 UNRECOGNISED = "not in a form that LCE recognises"
+ONE_OFF = (
+    "1 of 9216 values of its kernel are not plus or minus their channel's scale (one is 0.5); export it "
+    "through a hard sign"
+)
 TRAPS = {
     "straight-through by hand": (binary_conv(input_quantizer=ste_by_hand), "input quantizer ste_by_hand"),
     "tf.sign quantizer": (binary_conv(input_quantizer=sign_of_tensorflow), "input quantizer sign_of_tens"),
@@ -122,7 +142,7 @@ TRAPS = {
         lambda x: unsigned()(keras.Concatenate()([sign()(x), sign()(keras.ReLU()(x) - 0.3)])),
         "taken before they are joined",
     ),
-    "one value off": (binary_conv(kernel_quantizer=one_value_off), "1 of 9216 values of its kernel"),
+    "one value off": (binary_conv(kernel_quantizer=one_value_off), ONE_OFF),
     "progressive kernel": (binary_conv(kernel_quantizer=progressive), "export it through a hard sign"),
     "depthwise": (
         lq.layers.QuantDepthwiseConv2D(3, padding="same", depthwise_quantizer="ste_sign", **QUANTIZED),
@@ -146,15 +166,19 @@ TRAPS = {
 }
 
 
-@pytest.fixture(scope="module")
-def trapped():
-    model = network_of({name: body for name, (body, _) in TRAPS.items()})
-    return deploy.verify(model, deploy.to_flatbuffer(model), images(2))
+# Other networks with the same causes.
+ALIKE = ("tf.sign quantizer", "straight-through in the graph", "progressive kernel")
 
 
-@pytest.mark.parametrize("name", TRAPS)
-def test_every_silent_trap_is_refused_with_its_cause(trapped, name):
-    found = [problem for problem in trapped.problems if problem.startswith(f"{slug(name)}/")]
+@functools.cache
+def trapped(is_alike):
+    model = network_of({name: body for name, (body, _) in TRAPS.items() if (name in ALIKE) == is_alike})
+    return deploy.verify(model, deploy.to_flatbuffer(model), images(2)).problems
+
+
+@pytest.mark.parametrize("name", with_large(TRAPS, ALIKE))
+def test_every_silent_trap_is_refused_with_its_cause(name):
+    found = [problem for problem in trapped(name in ALIKE) if problem.startswith(f"{slug(name)}/")]
     assert any(TRAPS[name][1] in problem for problem in found), found
 
 
@@ -184,10 +208,10 @@ def network():
     """A network with each kind of constant once or twice, and its file."""
     image = tf.keras.Input((16, 16, 3))
     x = keras.Conv2D(32, 3, padding="same", name="stem")(image)
-    x = norm(keras.Add(name="add")([binary_conv(name="first")(keras.BatchNormalization(name="bn")(x)), x]))
+    x = norm(keras.Add(name="add")([binary_conv(name="first")(norm(x, "bn")), x]), "sum")
     x = binary_conv(name="small")(keras.AveragePooling2D(8)(x))
     x = ones(name="signs")(norm(ones(name="handed_on")(norm(x))))
-    x = keras.Dense(4, name="head")(keras.GlobalAveragePooling2D()(norm(x)))
+    x = keras.Dense(4, name="head")(keras.GlobalAveragePooling2D()(norm(x, "end")))
     model = randomise(tf.keras.Model(image, x, name="users_own"))
     return model, *deploy.convert(model, images())
 
@@ -195,6 +219,8 @@ def network():
 def damage(flatbuffer, change):
     broken = Flatbuffer(flatbuffer)
     change(broken)
+    # Otherwise the old constant would be what is refused.
+    broken.drop_unused_constants()
     return broken.pack()
 
 
@@ -238,53 +264,51 @@ def zero_channel(values):
     values[0] = 0
 
 
+# What is changed, and the stage that then differs.
 DAMAGES = {
-    "a shift before a sign": change_constant("ADD", 1, shift_first(0.01)),
-    "a scale before a sign": change_constant("MUL", 1, lambda v: v.__imul__(1.001)),
-    "a weight bit": change_constant(BCONV, 1, flip_bit),
-    "a weight bit, in the last layer": change_constant(BCONV, 1, flip_bit, nth=-1),
-    "a channel of a binary kernel": change_constant(BCONV, 1, zero_channel),
-    "a channel of a float kernel": change_constant("CONV_2D", 1, zero_channel),
-    "a scale after a sum": change_constant(BCONV, 2, set_first(1.01)),
-    "a shift after a sum": change_constant(BCONV, 3, shift_first(1.0)),
-    "a threshold": change_constant(BCONV, 4, shift_first(40)),
-    "a border": change_padding,
-    "a border of a small image": change_constant("SUB", 1, shift_first(1.0)),
-    "a bias of the stem": change_constant("CONV_2D", 2, shift_first(0.05)),
-    "a weight of the classifier": change_constant("FULLY_CONNECTED", 1, shift_first(0.1)),
+    "a shift before a sign": (change_constant("ADD", 1, shift_first(3.0)), "end"),
+    "a scale before a sign": (change_constant("MUL", 1, lambda v: v.__imul__(1.001)), "sum"),
+    "a weight bit in the last layer": (change_constant(BCONV, 1, flip_bit, nth=-1), "end"),
+    "a channel of a binary kernel": (change_constant(BCONV, 1, zero_channel), "first"),
+    "a channel of a float kernel": (change_constant("CONV_2D", 1, zero_channel), "stem"),
+    "a scale after a sum": (change_constant(BCONV, 2, set_first(1.01)), "first"),
+    "a shift after a sum": (change_constant(BCONV, 3, shift_first(1.0)), "first"),
+    "a threshold": (change_constant(BCONV, 4, shift_first(40)), "end"),
+    "a border": (change_padding, "first"),
+    "a border of a small image": (change_constant("SUB", 1, shift_first(40.0)), "end"),
+    "a bias of the stem": (change_constant("CONV_2D", 2, shift_first(0.05)), "stem"),
+    "a weight of the classifier": (change_constant("FULLY_CONNECTED", 1, shift_first(0.1)), "output"),
 }
-
-
-# test_damages.py damages such constants of every layer; "a weight bit" is refused in the test after this one.
-ELSEWHERE = (
-    "a weight bit",
-    "a weight bit, in the last layer",
-    "a channel of a float kernel",
-    "a weight of the classifier",
-)
-
-
-@pytest.mark.parametrize(
-    "change",
+# Damages of different stages, each in one file: the stages are compared one by one.
+TOGETHER = [
     [
-        pytest.param(change, id=name, marks=pytest.mark.large if name in ELSEWHERE else ())
-        for name, change in DAMAGES.items()
+        *("a scale before a sign", "a scale after a sum", "a bias of the stem", "a threshold"),
+        "a weight of the classifier",
     ],
-)
-def test_one_damaged_number_is_refused(network, change):
+    ["a shift before a sign", "a shift after a sum", "a channel of a float kernel"],
+    ["a channel of a binary kernel", "a border of a small image"],
+    ["a border", "a weight bit in the last layer"],
+]
+
+
+@pytest.mark.parametrize("names", TOGETHER, ids=", ".join)
+def test_each_damaged_number_is_refused(network, names):
     model, flatbuffer, report = network
     assert not report.problems
-    damaged = damage(flatbuffer, change)
-    assert damaged != flatbuffer
-    report = deploy.verify(model, damaged, images(2))
-    assert report.problems
+
+    def change(file):
+        for name in names:
+            DAMAGES[name][0](file)
+
+    report = deploy.verify(model, damage(flatbuffer, change), images(2))
+    assert {tap.name for tap in report.taps if tap.problem} == {DAMAGES[name][1] for name in names}
     with pytest.raises(UserError, match="is refused, nothing was written"):
         deploy.require(report, model.name)
 
 
 def test_a_weight_bit_names_its_layer(network):
     model, flatbuffer, _ = network
-    report = deploy.verify(model, damage(flatbuffer, DAMAGES["a weight bit"]), images(2))
+    report = deploy.verify(model, damage(flatbuffer, change_constant(BCONV, 1, flip_bit)), images(2))
     assert [layer.name for layer in report.layers if layer.problem] == ["first"]
     assert "first: 1 bits of its kernel differ" in report.problems[0]
 
