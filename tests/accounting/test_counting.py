@@ -322,7 +322,7 @@ def test_a_size_that_depends_on_the_data_is_noted():
     "name",
     [
         "QuickNet",
-        "RealToBinaryNet",
+        pytest.param("RealToBinaryNet", marks=pytest.mark.large),
         pytest.param("BinaryDenseNet28", marks=pytest.mark.large),
         pytest.param("BinaryResNetE18", marks=pytest.mark.large),
     ],

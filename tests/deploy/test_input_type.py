@@ -24,8 +24,12 @@ def test_a_file_that_takes_bytes_is_verified(runtime):
     np.testing.assert_array_equal(interpreter.predict(pixels), interpreter.predict(whole))  # rounded
     found, expected = interpreter.predict(whole), model(whole.astype(np.float32)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-    # The image itself is compared too: a file that scales it differently is refused.
-    file = Flatbuffer(flatbuffer)
+
+
+def test_a_file_that_scales_the_bytes_differently_is_refused():
+    """The image itself is compared too."""
+    model, pixels = network_around(binary_conv()), images(1)
+    file = Flatbuffer(deploy.to_flatbuffer(model, input_type=UINT8))
     first = next(op for op in file.ops if op.name == "CONV_2D")
     file.set_constant(first.inputs[1], file.constant(first.inputs[1]) * np.float32(1.01))
     assert "times what rounding explains" in "; ".join(deploy.verify(model, file.pack(), pixels).problems)

@@ -60,11 +60,11 @@ def test_a_layer_that_cannot_be_left_out_is_named(converted, name, message):
 
 
 def test_progress_is_shown_on_demand(converted, monkeypatch):
-    model = converted[0]
+    model, flatbuffer, _ = converted
     shown, clock = [], itertools.count(0, 31)
     monkeypatch.setattr(status, "show", shown.append)
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    deploy.convert(model, images(1, 8), unchecked=["wave"])
+    deploy.verify(model, flatbuffer, images(1, 8), unchecked=["wave"])
     assert not shown
     deploy.convert(model, images(1, 8), unchecked=["wave"], shows_progress=True)
     total = len(shown)

@@ -7,6 +7,7 @@ import zoo
 from bnn_keras.nn import layers
 from bnn_keras.nn.graph import read_graph
 from bnn_keras.nn.parts import Place, find_parts
+from tests.networks import network_around
 
 K = tf.keras.layers
 
@@ -32,7 +33,7 @@ def test_meliusnet_has_a_grouped_stem_transitions_and_a_head():
     }
 
 
-@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("size", [32, pytest.param(64, marks=pytest.mark.large)])
 def test_bnext_has_branches_that_squeeze_and_expand_also_on_maps_of_one_pixel(size):
     found = named(zoo.build("bnext_t", (size, size, 3), 10, widths=(16, 32, 32, 64, 64, 128)))
     assert found == {
@@ -57,7 +58,7 @@ def test_the_shortcut_of_the_last_section_is_a_transition_though_nothing_binary_
 
 
 def test_every_float_kernel_of_bnas_has_a_place():
-    model = zoo.build("bnas_d", (64, 64, 3), 10, cells=6, channels=8)
+    model = zoo.build("bnas_d", (64, 64, 3), 10, cells=3, channels=8)
     kernels = {
         layer.name
         for layer in model.layers
@@ -86,7 +87,7 @@ def test_a_users_own_network_with_flatten_a_nested_model_and_two_dense_layers():
 
 
 def test_a_network_without_binary_layers_has_no_parts():
-    assert places(zoo.build("mobilenetv1_050", (32, 32, 3), 4)) == {}
+    assert places(network_around(K.ReLU())) == {}
 
 
 def test_only_the_first_layer_takes_the_image():

@@ -66,7 +66,8 @@ def test_an_int8_file_of_the_plain_converter_is_read(tmp_path):
     x = keras.DepthwiseConv2D(3, padding="same", activation="swish")(keras.ZeroPadding2D()(x))
     x = x * tf.keras.activations.sigmoid(keras.Dense(8)(keras.GlobalAveragePooling2D(keepdims=True)(x)))
     model = tf.keras.Model(image, keras.Dense(5, "softmax")(keras.Flatten()(keras.AveragePooling2D()(x))))
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    function = tf.function(model).get_concrete_function(tf.TensorSpec((1, 32, 32, 3), tf.float32))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([image[None]] for image in images(4, 32))
     network = load(tmp_path, converter.convert())
