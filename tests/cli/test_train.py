@@ -159,7 +159,9 @@ def test_lists_models_and_recipes(capsys):
 )
 def test_mistakes_are_one_sentence_and_exit_status_2(flag, sentence, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = [] if flag.startswith("--model") else ["--model=meliusnet22"]
+    model = (
+        [] if flag.startswith("--model") else ["--model=meliusnet22", "--set=blocks=1,1", "--set=channels=32"]
+    )
     assert cli.run(["train", *model, flag]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and sentence in captured.err
