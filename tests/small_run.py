@@ -18,7 +18,6 @@ from bnn_keras.cli import door
 from bnn_keras.cli.flags import COUNT, PATH, SWITCH, Flag
 from bnn_keras.nn import layers
 from bnn_keras.runs import RunFolder
-from bnn_keras.runs.config import RunConfig
 from bnn_keras.settings.kinds import Number, Text, Texts
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
@@ -66,7 +65,7 @@ def train(folder, recipe=RECIPE, strategy=None, drawn=False, **options):
     return trained
 
 
-def untrained(folder, model, config: RunConfig, class_names=tuple("0123456789")):
+def untrained(folder, model, config, class_names=tuple("0123456789")):
     """The folder of a run on digits as a training leaves it, with the weights that a network has."""
     run = RunFolder(Path(folder))
     run.path.mkdir(parents=True)

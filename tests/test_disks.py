@@ -17,7 +17,7 @@ from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.views import FixedViews
 from bnn_keras.errors import UserError
 from bnn_keras.report import charts
-from bnn_keras.runs import RunFolder
+from bnn_keras.runs import RunFolder, trained
 from tests import networks, small_run
 
 RUN = Path(__file__).parent / "fixtures" / "finished"
@@ -26,7 +26,7 @@ LARGE = 50_000  # KiB
 
 @pytest.fixture(scope="module")
 def patched(tmp_path_factory):
-    """A file to convert, which takes place once; and pictures are not drawn, but as large as drawn ones."""
+    """A file to convert. It is loaded and converted once, and pictures are not drawn, but are as large."""
     path = tmp_path_factory.mktemp("model") / "m.keras"
     networks.network_around(networks.binary_conv()).save(path)
     real, results = deploy.convert, []
@@ -37,6 +37,7 @@ def patched(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deploy, "convert", convert)
+        patch.setattr(trained, "load", functools.cache(trained.load))
         patch.setattr(charts, "svg", lambda *_: bytes(20_000))
         patch.setattr(charts, "png", lambda *_: bytes(90_000))
         yield path
@@ -73,7 +74,7 @@ def writes(what, place, model):
 
 # What is there when it was written, and KiB of disks on which it does not all have room.
 WRITTEN = {
-    "convert": (["m.json", "m.tflite"], (4, 16)),
+    "convert": (["m.json", "m.tflite"], (4, 12)),
     "report": (["run/report.html", "run/pictures/curves.png", "run/pictures/flips.png"], (304, 400)),
     "evaluate": (["e.json"], (0,)),
     "preview": (["p.png"], (4,)),

@@ -110,14 +110,16 @@ def test_a_layer_left_unchecked_is_in_the_manifest(tmp_path, capsys):
     assert "--unchecked=after: the rounding of this layer has a known bound" in capsys.readouterr().err
 
 
-def test_a_portable_file_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
+def test_a_portable_file_of_bytes_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
     path = tmp_path / "portable.tflite"
-    assert main(run_folder, "--runtime=builtin", "--images=4", f"--output={path}") == 0
+    assert main(run_folder, "--runtime=builtin", "--input=uint8", "--images=4", f"--output={path}") == 0
     shown, errors = capsys.readouterr()
     manifest, size = json.loads(path.with_suffix(".json").read_text()), path.stat().st_size
     lce = manifest["portable"]["bytes_of_the_file_for_lce"]
     assert f"{size:,} bytes, {size / lce:.2f} times the {lce:,} bytes of the file for LCE" in shown
     assert "portable: no custom operations" in shown and "ARM64 instructions" not in shown and not errors
+    assert manifest["input"]["type"] == "uint8" and manifest["input"]["value_range"] == [0, 255]
+    assert "same class: 4 of 4 images" in shown
     sums = manifest["verified"]["sums_of_signs"]
     assert sums["number"] > 10_000 and sums["wrong"] == 0 and sums["kernels"] == ["litert", "litert_plain"]
     assert manifest["rewrites"]["runtime"] == "builtin" and "estimated_arm64_instructions" not in manifest
@@ -125,9 +127,11 @@ def test_a_portable_file_is_written_evaluated_and_asked(run_folder, tmp_path, ca
     assert "on 8 held-out images of digits" in capsys.readouterr().out
     tf.keras.utils.save_img(tmp_path / "grey.png", np.full((40, 40, 3), 90), scale=False)
     assert cli.run(["predict", str(path), str(tmp_path / "grey.png")]) == 0
+    assert "grey.png: " in capsys.readouterr().out
 
 
-def test_a_file_of_bytes_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
+@pytest.mark.large
+def test_a_file_of_bytes_for_lce_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
     path = tmp_path / "bytes.tflite"
     assert main(run_folder, "--input=uint8", "--images=4", f"--output={path}") == 0
     said = json.loads(path.with_suffix(".json").read_text())["input"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnn_keras import cli
+from bnn_keras import cli, deploy
 from bnn_keras.deploy.bundle import images, integers
 from bnn_keras.deploy.bundle.source import source_of
 from bnn_keras.nn import layers
@@ -31,8 +31,25 @@ def run(tmp_path_factory):
     return small_run.untrained(tmp_path_factory.mktemp("runs") / "run", model, CONFIG)
 
 
+@pytest.fixture(scope="module")
+def converted():
+    """The files in 32 bits, by the options of their conversion."""
+    return {}
+
+
 @pytest.fixture
-def ask(capsys):
+def ask(converted, monkeypatch, capsys):
+    """Runs the command; the file in 32 bits, from which it starts, is made once."""
+
+    def convert(model, images, *others, **options):
+        key = f"{len(images)} images, {options}"
+        if key not in converted:
+            converted[key] = original(model, images, *others, **options)
+        return converted[key]
+
+    original = deploy.convert
+    monkeypatch.setattr(deploy, "convert", convert)
+
     def asked(*words):
         status = cli.run(["convert", *map(str, words)])
         return status, *capsys.readouterr()
@@ -103,7 +120,7 @@ def test_a_file_that_loses_more_is_not_written(run, ask, tmp_path, monkeypatch):
     shares = iter((0.90, 0.95))  # of the file in integers, and of the float file
     monkeypatch.setattr(int8, "_accuracy", lambda outputs, labels: next(shares))
     output = tmp_path / "int8.tflite"
-    words = ("--quantize=int8", "--calibration_images=4", "--images=4", f"--output={output}")
+    words = ("--quantize=int8", "--calibration_images=4", "--images=40", f"--output={output}")
     status, _, error = ask(run, *words)
     assert (
         status == 2 and "is refused, nothing was written: in int8 it loses 5.00 points of accuracy" in error

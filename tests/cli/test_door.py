@@ -256,7 +256,7 @@ def test_interrupted_while_it_imports(words, seconds, place):
     assert (status, interrupted(errors)) == (130, True) or errors.startswith("error: No such file")
 
 
-TINY = ["--model=birealnet18", "--set=blocks=1,1", "--set=channels=32,32"]
+TINY = ["--model=birealnet18", "--set=blocks=1", "--set=channels=32"]
 
 
 def test_interrupted_while_it_trains(place):

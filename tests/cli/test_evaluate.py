@@ -1,6 +1,7 @@
 """The same network in a run folder, a .keras and a .tflite file: measured and asked for names."""
 
 import dataclasses
+import functools
 import json
 import re
 import runpy
@@ -77,10 +78,16 @@ def picture(tmp_path_factory):
     return path, int(labels[0])
 
 
+@functools.cache
+def held_out_logits(path):
+    """The logits and labels of all held-out images, as Keras computes them."""
+    images, labels = next(data.open("digits").test(1000).as_numpy_iterator())
+    return tf.keras.models.load_model(path).predict(images, verbose=0), labels
+
+
 def oracle(path, limit=None):
     """Top-1, top-5 and confusion as scikit-learn has them, from the whole set at once."""
-    images, labels = next(data.open("digits").test(1000, limit).as_numpy_iterator())
-    logits = tf.keras.models.load_model(path).predict(images, verbose=0)
+    logits, labels = (values[:limit] for values in held_out_logits(path))
     return (
         metrics.accuracy_score(labels, logits.argmax(-1)),
         metrics.top_k_accuracy_score(labels, logits, k=5, labels=range(10)),
@@ -88,6 +95,7 @@ def oracle(path, limit=None):
     )
 
 
+@pytest.mark.usefixtures("loaded_once")
 @pytest.mark.parametrize("name", ["", "best.keras", "best.tflite"], ids=["folder", "keras", "tflite"])
 def test_all_files_are_measured_as_scikit_learn_measures(run, name):
     network_ = trained.load(run / name)
@@ -289,6 +297,7 @@ def test_the_own_folder_is_measured_on_what_was_held_out(run, pictures):
     assert network_.dataset(part="all").num_test == everything
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_plain_python_prepares_images_for_the_same_classes(run, tmp_path):
     """What the manifest's steps and examples/phone_input.py are for."""
     network_ = trained.load(run)
@@ -369,6 +378,7 @@ def test_without_a_path(verb, text, capsys):
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_predict_names_the_class(run, picture, capsys):
     path, label = picture
     for file in ("best.keras", "best.tflite"):
@@ -378,10 +388,10 @@ def test_predict_names_the_class(run, picture, capsys):
         assert lines[0].startswith(f"{path}: {label} ") and lines[0].count("%") == 3
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_predict_gives_the_softmax(run):
     images, _ = next(data.open("digits").test(8).as_numpy_iterator())
-    model = tf.keras.models.load_model(run / "best.keras")
-    expected = tf.nn.softmax(model.predict(images, verbose=0)).numpy()
+    expected = tf.nn.softmax(held_out_logits(run / "best.keras")[0][:8]).numpy()
     answers = prediction.predict(trained.load(run), images, top=10)
     for answer, row in zip(answers, expected, strict=True):
         assert [name for name, _ in answer] == [str(k) for k in np.argsort(-row)]

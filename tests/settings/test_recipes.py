@@ -39,9 +39,9 @@ def network(progressive):
 
 
 COMPILED = "meliusnet_sgd"
-# These differ from others in numbers only; of the search's two trainings tests/search has its own.
+# These differ from others in numbers only.
 TWINS = (
-    *("meliusnet_adam", "bnas_search"),
+    *("meliusnet", "meliusnet_adam", "photographs"),  # as digits and small
     *("bnext_l", "bnext18", "bnext_ablation", "bnext_cifar10", "bnext_cifar100"),
     *("bnas", "float_study", "meliusnet59"),
 )
