@@ -28,6 +28,18 @@ def stop_after(steps):
     return lambda: next(asked, True)
 
 
+def test_a_stopped_run_that_is_resumed_and_extended_ends_as_if_it_had_not_been(busy, tmp_path, capsys):
+    whole, _ = busy
+    folder = runs.RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        small_run.train(folder.path, BUSY, stop=stop_after(3))
+    small_run.train(folder.path, BUSY.extend(2))
+    assert "resuming at epoch 1, step 3 (global step 3)" in capsys.readouterr().out
+    assert_same(folder, whole)
+    assert folder.read_config().recipe.extensions == (1,)
+
+
+@pytest.mark.large
 def test_a_run_that_is_stopped_and_extended_ends_as_if_it_had_not_been(busy, tmp_path, capsys):
     whole, _ = busy
     folder = runs.RunFolder(tmp_path / "run")
