@@ -219,7 +219,9 @@ def test_all_but_stem_shortcuts_and_head_is_binary_and_its_twin_is_not(name):
     assert twin.flops == sum(row.flops + row.bops for row in rows)
 
 
-@pytest.mark.parametrize("name", by_default(set(FAMILIES) - set(TWINS), [n for n in zoo.list_models() if n in TINY]))
+@pytest.mark.parametrize(
+    "name", by_default(set(FAMILIES) - set(TWINS), [n for n in zoo.list_models() if n in TINY])
+)
 def test_the_default_stem_of_a_binary_family_is_the_grouped_one(name):
     names = {layer.name for layer in known(name).layers}
     grouped = not name.startswith(("resnet1", "resnet3", "mobilenet"))

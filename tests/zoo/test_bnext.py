@@ -195,7 +195,7 @@ def test_a_step_keeps_kernels_and_shares_within_their_bounds():
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory):
-    """A model with soft kernels, the file that `convert` makes of it for turned digits, and what it prints."""
+    """A model with soft kernels, and the file, manifest and words of `convert` for turned digits."""
     folder, said = tmp_path_factory.mktemp("converted"), io.StringIO()
     model = small(32, temperature=0.3, widths=ONE)
     model.save(folder / "m.keras")

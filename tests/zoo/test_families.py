@@ -63,10 +63,9 @@ STARTS = {
 }
 
 
-# By default shorter networks stand for these. Kernels of one sign: tests/deploy/test_conversion.py.
+# By default a shorter network stands for these. Kernels of one sign: tests/deploy/test_conversion.py.
 CASES = [
-    ("bnext_t", {"widths": (16, 16)}, "fresh"),
-    ("birealnet18", {"blocks": (1, 1), "channels": (32, 64)}, "partly zero"),
+    *(("birealnet18", {"blocks": (1,), "channels": (32,)}, start) for start in ("fresh", "partly zero")),
     *(pytest.param(name, {}, start, marks=pytest.mark.large) for start in STARTS for name in AT_THEIR_START),
 ]
 
