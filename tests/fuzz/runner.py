@@ -173,7 +173,9 @@ class Runner:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             resource.setrlimit(resource.RLIMIT_FSIZE, (2**28, 2**28))
             sys.addaudithook(self._guard)
+            # What the libraries would do at the end of the process that was forked is not this one's.
             atexit._clear()
+            weakref.finalize._registry.clear()
             status = work()
             atexit._run_exitfuncs()
             weakref.finalize._exitfunc()

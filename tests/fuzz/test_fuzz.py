@@ -11,11 +11,13 @@ from bnn_keras import cli
 from tests.fuzz.cases import STARTS
 
 ROOT = Path(__file__).parents[2]
+# Large pages: a fork copies the table of the pages.
+LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "PYTHONMALLOC": "malloc"}
 MEASURES = "benchmark"  # for minutes, whatever its flags are
 
 
 def fuzz(*options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, **LARGE_PAGES, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.fuzz", *options],
         env=environment,

@@ -10,6 +10,10 @@ converter folded them. A long sum could still hide a small weight behind the rou
 allow. So in each pixel of a probe only one of several groups of channels is loud, and each group is loud in
 at least `REPEATS` pixels: then each weight is one of few loud terms in several sums. A stage whose inputs
 have few pixels, such as a dense layer, gets more probes instead.
+
+A threshold before a sign changes nothing but the signs of the values between the right one and the wrong
+one. So in some pixels of a probe every value lies close to a threshold of the file, at either side: if it
+is not the model's, the model gives both the same sign.
 """
 
 import math
@@ -28,6 +32,8 @@ LOUDNESS = (-2, 4)  # powers of 2, times the tensor's spread: from far below a s
 LARGEST = 2.0**20  # spread: untrained networks may have values that overflow if they grow further
 FEW_PIXELS = 16
 PROBES, PROBES_OF_FEW_PIXELS = 2, 64
+AT_THRESHOLDS = 4  # every so many-th pixel
+DISTANCE = (-14, -3)  # powers of 2, times the threshold: from within rounding to an eighth
 
 
 def stages(regions: Regions) -> list[tuple[int, set[int]]]:
@@ -64,6 +70,8 @@ def run_stages(
     taken, returned = file.cut(set(regions.tensors.values()), regions.ops_to(taps))
     rng = np.random.default_rng(0)
     given = {tensor: _draw((number, *seen[tensor].shape[1:]), seen[tensor], rng) for tensor in taken}
+    for tensor, thresholds in _thresholds(regions, taps).items():
+        _put_at(given[tensor], thresholds, rng)
     stages = Interpreter(file.pack(), threads=1, is_checked=True, kernels=kernels)
     found = dict(zip(returned, stages.predict_all(list(given.values())), strict=True))
     return given, {tensor: found[tensor] for tensor in taps}
@@ -85,3 +93,27 @@ def _draw(shape: tuple[int, ...], seen: np.ndarray, rng: np.random.Generator) ->
         size = np.where(is_loud, 2 ** rng.uniform(*LOUDNESS, is_loud.shape), QUIET)
         size = size * (min(values.std(dtype=np.float64), LARGEST) or 1)
     return (signs * size).reshape(shape).astype(np.float32)
+
+
+def _thresholds(regions: Regions, taps: set[int]) -> dict[int, np.ndarray]:
+    """The values where constants that are added right away change the sign, [n, channels] by tensor."""
+    found: dict[int, list[np.ndarray]] = {}
+    tensors = set(regions.tensors.values())
+    for number in regions.ops_to(taps):
+        op = regions.ops[number]
+        if op.name != "ADD" or op.outputs[0] in tensors:
+            continue
+        for taken, constant in (op.inputs, op.inputs[::-1]):
+            if taken in tensors and regions.file.is_constant(constant):
+                added, channels = regions.file.constant(constant), regions.file.shape(taken)[-1]
+                if added.size in (1, channels):
+                    found.setdefault(taken, []).append(np.broadcast_to(-added.ravel(), channels))
+    return {taken: np.stack(values) for taken, values in found.items()}
+
+
+def _put_at(values: np.ndarray, thresholds: np.ndarray, rng: np.random.Generator) -> None:
+    """Replace the values of some pixels by others close to thresholds, in place."""
+    pixels = values.reshape(-1, values.shape[-1])[::AT_THRESHOLDS]
+    near = thresholds[rng.integers(len(thresholds), size=len(pixels))]
+    distance = rng.choice([-1, 1], near.shape) * 2 ** rng.uniform(*DISTANCE, near.shape)
+    pixels[...] = near + distance * np.maximum(np.abs(near), QUIET * values.std())
