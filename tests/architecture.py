@@ -8,6 +8,7 @@ a function. The order of the rooms has one home: the picture in docs/architectur
 """
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 LIBRARY, ZOO, DOORS = "bnn_keras", "zoo", ("train", "convert")
 
 
+@functools.cache
 def modules(root: Path = ROOT) -> dict[str, Path]:
     """Every module of the project by its dotted name."""
     # What lies in a folder "static" is copied to where it runs, and imported by nobody.
@@ -51,6 +53,7 @@ def _names(node: ast.AST) -> list[str]:
     return []
 
 
+@functools.cache
 def arrows(root: Path = ROOT) -> dict[str, set[str]]:
     """For every room the other rooms that it imports."""
     known = modules(root)

@@ -33,6 +33,16 @@ def shared() -> Path:
 
 
 @pytest.fixture
+def eager():
+    """Functions of TensorFlow run step by step: tracing takes more time than a few steps do."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
 def small_disk(tmp_path):
     """Makes a file system of so many KiB, or gives it more, or makes it read-only."""
     place = tmp_path / "disk"

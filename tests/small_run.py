@@ -17,6 +17,7 @@ from bnn_keras import data, report, training
 from bnn_keras.cli import door
 from bnn_keras.cli.flags import COUNT, PATH, SWITCH, Flag
 from bnn_keras.nn import layers
+from bnn_keras.runs import RunFolder
 from bnn_keras.settings.kinds import Number, Text, Texts
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.training import distribution
@@ -62,6 +63,17 @@ def train(folder, recipe=RECIPE, strategy=None, drawn=False, **options):
     with contextlib.nullcontext() if drawn else no_report():
         training.train(trained, digits(), recipe, folder, seed=SEED, settings={"model": "tiny"}, **options)
     return trained
+
+
+def untrained(folder, model, config, class_names=tuple("0123456789")):
+    """The folder of a run on digits as a training leaves it, with the weights that a network has."""
+    run = RunFolder(Path(folder))
+    run.path.mkdir(parents=True)
+    run.config.write_text(config.to_json())
+    run.labels.write_text("".join(f"{name}\n" for name in class_names))
+    for path in (run.best_model, run.last_model):
+        model.save(path)
+    return run.path
 
 
 @contextlib.contextmanager

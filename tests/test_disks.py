@@ -16,16 +16,19 @@ from bnn_keras.distillation.cache import Cache
 from bnn_keras.distillation.teacher import Teacher
 from bnn_keras.distillation.views import FixedViews
 from bnn_keras.errors import UserError
-from bnn_keras.runs import RunFolder
-from tests import small_run
+from bnn_keras.report import charts
+from bnn_keras.runs import RunFolder, trained
+from tests import networks, small_run
 
 RUN = Path(__file__).parent / "fixtures" / "finished"
 LARGE = 50_000  # KiB
 
 
 @pytest.fixture(scope="module")
-def patched():
-    """A conversion takes place once, however often the command is run."""
+def patched(tmp_path_factory):
+    """A file to convert. It is loaded and converted once, and pictures are not drawn, but are as large."""
+    path = tmp_path_factory.mktemp("model") / "m.keras"
+    networks.network_around(networks.binary_conv()).save(path)
     real, results = deploy.convert, []
 
     def convert(*arguments, **options):
@@ -34,7 +37,10 @@ def patched():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deploy, "convert", convert)
-        yield
+        patch.setattr(trained, "load", functools.cache(trained.load))
+        patch.setattr(charts, "svg", lambda *_: bytes(20_000))
+        patch.setattr(charts, "png", lambda *_: bytes(90_000))
+        yield path
 
 
 @functools.cache
@@ -47,10 +53,12 @@ def cache(folder):
     return Cache(folder, teacher(), views, batch_size=16, seed=3)
 
 
-def writes(what, place):
-    """The exit status of a command that writes to a folder."""
+def writes(what, place, model):
+    """The exit status of a command that writes to a folder; `model` is a file to convert."""
     if what == "convert":
-        return cli.run(["convert", str(RUN), "--images=1", f"--output={place / 'm.tflite'}"])
+        return cli.run(
+            ["convert", str(model), "--dataset=samples", "--images=1", f"--output={place / 'm.tflite'}"]
+        )
     if what == "report":
         return cli.run(["report", "page", str(place / "run")])
     if what == "evaluate":
@@ -66,7 +74,7 @@ def writes(what, place):
 
 # What is there when it was written, and KiB of disks on which it does not all have room.
 WRITTEN = {
-    "convert": (["m.json", "m.tflite"], (4, 16)),
+    "convert": (["m.json", "m.tflite"], (4, 12)),
     "report": (["run/report.html", "run/pictures/curves.png", "run/pictures/flips.png"], (304, 400)),
     "evaluate": (["e.json"], (0,)),
     "preview": (["p.png"], (4,)),
@@ -91,14 +99,14 @@ def test_a_full_or_read_only_disk(what, kib, small_disk, patched, capfd):
         (place / "filler").write_bytes(b"x" * 4096)
     if kib == "read-only":
         small_disk(LARGE, again=True, access="ro")
-    assert writes(what, place) == 2
+    assert writes(what, place, patched) == 2
     (sentence,) = capfd.readouterr().err.splitlines()
     reason = "Read-only file system" if kib == "read-only" else "no space left on the device"
     assert sentence.startswith("error: Cannot write ") and reason in sentence
     names = WRITTEN[what][0]
     assert not list(place.rglob("*.partial*")) and not all((place / name).exists() for name in names)
     small_disk(LARGE, again=True)
-    assert writes(what, place) == 0
+    assert writes(what, place, patched) == 0
     assert all((place / name).stat().st_size for name in names)
 
 
@@ -137,7 +145,7 @@ def test_the_two_files_of_a_conversion_are_written_under_a_lock(tmp_path, patche
             seen.append((folder, sorted(path.name for path in folder.iterdir())))
 
     monkeypatch.setattr(files, "locked", watched)
-    assert writes("convert", tmp_path) == 0
+    assert writes("convert", tmp_path, patched) == 0
     assert seen == [(tmp_path, []), (tmp_path, ["m.json", "m.tflite"])]
 
 

@@ -1,11 +1,15 @@
 """The rules of docs/architecture.md: which room may import which, and what no module does."""
 
 import ast
+import functools
 import subprocess
 import sys
+import types
 
 import pytest
 
+import bnn_keras
+from bnn_keras import legacy_keras
 from tests import architecture
 
 ROOT = architecture.ROOT
@@ -18,9 +22,14 @@ LIBRARY = {
 }
 
 
+@functools.cache
+def nodes(file):
+    return tuple(ast.walk(ast.parse(file.read_text("utf-8"))))
+
+
 def parsed(files):
     """Every node of the syntax trees, with its file."""
-    return [(file, node) for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))]
+    return [(file, node) for file in files for node in nodes(file)]
 
 
 def test_the_picture_names_every_room_once():
@@ -114,6 +123,9 @@ def state():
     return sys.argv, (sys.stdin, sys.stdout, sys.stderr), files, handlers, dict(os.environ), os.getcwd()
 
 before = state()
+import bnn_keras
+for room in {rooms}:
+    assert getattr(bnn_keras, room)  # comes when it is asked for, before anybody imports it
 for name in {names}:
     importlib.import_module(name)
 after = state()
@@ -123,7 +135,7 @@ print([now for was, now in zip(before, after) if was != now])
 
 def test_importing_the_library_changes_nothing_in_the_process():
     names = [*LIBRARY, *(name for name in SOURCES if name.startswith("zoo"))]
-    done = python(STATE.replace("{names}", repr(names)), TF_USE_LEGACY_KERAS="1")
+    done = python(STATE.format(names=names, rooms=bnn_keras._ROOMS), TF_USE_LEGACY_KERAS="1")
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
@@ -138,7 +150,18 @@ def test_a_contrary_setting_is_overruled_with_a_warning():
     assert "TF_USE_LEGACY_KERAS=0 is set, but Larq needs Keras 2" in done.stderr
 
 
-def test_the_guard_says_when_it_is_too_late():
+def test_the_guard_says_when_it_is_too_late(monkeypatch):
+    model = type("Model", (), {"__module__": "keras.src.models.model"})
+    keras_3 = types.SimpleNamespace(keras=types.SimpleNamespace(Model=model))
+    monkeypatch.setitem(sys.modules, "tensorflow", keras_3)
+    with pytest.raises(
+        ImportError, match="TensorFlow was imported before bnn_keras and runs Keras 3.*_KERAS=1"
+    ):
+        legacy_keras.require()
+
+
+@pytest.mark.large
+def test_the_guard_guards_the_package():
     """That TensorFlow may come first where the variable is set, the test of importing above shows."""
     done = python("import tensorflow, zoo")
     assert done.returncode == 1

@@ -43,7 +43,7 @@ def test_what_rewrites_save(monkeypatch, capsys):
     assert lce.startswith("lce: ") and xnnpack.startswith("lce_xnnpack: ") and "LceBconv2d " in lce
 
 
-def test_the_counting_of_flips(monkeypatch, capsys):
+def test_the_counting_of_flips(eager, monkeypatch, capsys):
     monkeypatch.setattr(zoo, "build", lambda name, shape, classes: small_run.network(classes))
     assert main("flips", "--image_size=32", "--batch_size=2", "--repeats=2") == 0
     shown = capsys.readouterr().out

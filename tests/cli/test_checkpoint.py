@@ -12,14 +12,14 @@ from bnn_keras.deploy.bundle import job
 from bnn_keras.runs import RunFolder
 from tests.cli.test_resume import CONFIG
 
-TINY = ["--set=blocks=1,1,1,1", "--set=channels=32,32,32"]
-OVERRIDES = {"blocks": [1, 1, 1, 1], "channels": [32, 32, 32], "normalization": "digits", "stem": "conv7x7"}
+TINY = ["--set=blocks=1,1", "--set=channels=32"]
+OVERRIDES = {"blocks": [1, 1], "channels": [32], "normalization": "digits", "stem": "conv7x7"}
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
     """A run folder with the weights of a network with the 7x7 stem."""
-    folder = RunFolder(tmp_path / "run")
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "run")
     folder.claim(dataclasses.replace(CONFIG, overrides=OVERRIDES))
     zoo.build("meliusneta", (32, 32, 3), 10, **OVERRIDES).save(folder.best_model)
     return str(folder.path)
@@ -29,12 +29,12 @@ def run(tmp_path):
     ("model", "changes", "words"),
     [
         ("meliusneta", {}, ""),
-        ("meliusneta", {"blocks": (1, 1, 1, 1)}, ""),
+        ("meliusneta", {"blocks": (1, 1)}, ""),
         ("meliusneta", {"stem_pool": 2}, "meliusneta with other settings, which --set=stem_pool=3 gives"),
         (
             "meliusneta",
-            {"stem": "grouped", "blocks": (1, 1, 1, 2)},
-            "--set=blocks=1,1,1,1 --set=stem=conv7x7",
+            {"stem": "grouped", "blocks": (1, 2)},
+            "--set=blocks=1,1 --set=stem=conv7x7",
         ),
         ("meliusneta", {"normalization": "cifar10"}, "which --set=normalization=digits gives"),
         ("meliusnetb", {}, "these are weights of meliusneta, which --model=meliusneta builds"),

@@ -16,26 +16,32 @@ from bnn_keras.accounting.cost import estimate
 from bnn_keras.accounting.cost.words import millions
 from bnn_keras.deploy.rewrite import NAMES
 from bnn_keras.tflite.flatbuffer import Flatbuffer
-from tests.networks import TWO_SECTIONS, binary_conv, images, network_around, tiny_melius
+from tests import small_run
+from tests.networks import TWO_SECTIONS, binary_conv, images, network_around, randomise, tiny_melius
 from tests.runs.config_of_digits import CONFIG
 
 keras = tf.keras.layers
 ROOT = Path(__file__).parents[2]
 
 
+@functools.cache
+def network():
+    """The network of all these runs, of two binary convolutions."""
+    image = tf.keras.Input((32, 32, 3))
+    x = keras.Conv2D(32, 3, strides=2, padding="same", name="stem")(image)
+    for i in range(2):
+        x = keras.BatchNormalization(name=f"block{i}/bn")(binary_conv(name=f"block{i}/conv")(x))
+    x = keras.GlobalAveragePooling2D(name="pool")(x)
+    return randomise(tf.keras.Model(image, keras.Dense(10, name="head")(x), name="tiny"))
+
+
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """runs/tiny-digits as training leaves it, and an older run beside it."""
     runs = tmp_path_factory.mktemp("work") / "runs"
-    model = tiny_melius(32, **TWO_SECTIONS)
     for age, name in enumerate(("tiny-digits", "older")):
-        folder = runs / name
-        folder.mkdir(parents=True)
-        model.save(folder / "best.keras")
-        model.save(folder / "model.keras")
-        model.save_weights(folder / "tiny.weights.h5")
-        (folder / "config.json").write_text(CONFIG.to_json())
-        (folder / "labels.txt").write_text("".join(f"{i}\n" for i in range(10)))
+        folder = small_run.untrained(runs / name, network(), CONFIG)
+        network().save_weights(folder / "tiny.weights.h5")
         os.utime(folder / "best.keras", (1e9 - age, 1e9 - age))
     return runs / "tiny-digits"
 
@@ -47,9 +53,8 @@ def main(*arguments):
 @functools.cache
 def result():
     """The file and the report of the network of all these runs."""
-    model = tiny_melius(32, **TWO_SECTIONS)
-    flatbuffer = deploy.to_flatbuffer(model)
-    return flatbuffer, deploy.verify(model, flatbuffer, images(1, 32))
+    flatbuffer = deploy.to_flatbuffer(network())
+    return flatbuffer, deploy.verify(network(), flatbuffer, images(1, 32))
 
 
 @pytest.fixture
@@ -66,10 +71,10 @@ def test_the_newest_run_is_converted_into_its_folder(run_folder, monkeypatch, ca
     monkeypatch.chdir(run_folder.parents[1])
     assert main("--images=12") == 0
     shown = capsys.readouterr().out
-    assert "runs/tiny-digits/best.keras" in shown and "4 of 4 binary layers" in shown
+    assert "runs/tiny-digits/best.keras" in shown and "2 of 2 binary layers" in shown
     assert "same class: 12 of 12 images" in shown
-    flatbuffer = (run_folder / "meliusneta.tflite").read_bytes()
-    manifest = json.loads((run_folder / "meliusneta.json").read_text())
+    flatbuffer = (run_folder / "tiny.tflite").read_bytes()
+    manifest = json.loads((run_folder / "tiny.json").read_text())
     assert manifest["sha256"] == hashlib.sha256(flatbuffer).hexdigest()
     assert manifest["source_sha256"] == hashlib.sha256((run_folder / "best.keras").read_bytes()).hexdigest()
     assert manifest["input"]["shape"] == [1, 32, 32, 3] and manifest["input"]["value_range"] == [0, 255]
@@ -105,14 +110,16 @@ def test_a_layer_left_unchecked_is_in_the_manifest(tmp_path, capsys):
     assert "--unchecked=after: the rounding of this layer has a known bound" in capsys.readouterr().err
 
 
-def test_a_portable_file_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
+def test_a_portable_file_of_bytes_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
     path = tmp_path / "portable.tflite"
-    assert main(run_folder, "--runtime=builtin", "--images=4", f"--output={path}") == 0
+    assert main(run_folder, "--runtime=builtin", "--input=uint8", "--images=4", f"--output={path}") == 0
     shown, errors = capsys.readouterr()
     manifest, size = json.loads(path.with_suffix(".json").read_text()), path.stat().st_size
     lce = manifest["portable"]["bytes_of_the_file_for_lce"]
     assert f"{size:,} bytes, {size / lce:.2f} times the {lce:,} bytes of the file for LCE" in shown
     assert "portable: no custom operations" in shown and "ARM64 instructions" not in shown and not errors
+    assert manifest["input"]["type"] == "uint8" and manifest["input"]["value_range"] == [0, 255]
+    assert "same class: 4 of 4 images" in shown
     sums = manifest["verified"]["sums_of_signs"]
     assert sums["number"] > 10_000 and sums["wrong"] == 0 and sums["kernels"] == ["litert", "litert_plain"]
     assert manifest["rewrites"]["runtime"] == "builtin" and "estimated_arm64_instructions" not in manifest
@@ -120,9 +127,11 @@ def test_a_portable_file_is_written_evaluated_and_asked(run_folder, tmp_path, ca
     assert "on 8 held-out images of digits" in capsys.readouterr().out
     tf.keras.utils.save_img(tmp_path / "grey.png", np.full((40, 40, 3), 90), scale=False)
     assert cli.run(["predict", str(path), str(tmp_path / "grey.png")]) == 0
+    assert "grey.png: " in capsys.readouterr().out
 
 
-def test_a_file_of_bytes_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
+@pytest.mark.large
+def test_a_file_of_bytes_for_lce_is_written_evaluated_and_asked(run_folder, tmp_path, capsys):
     path = tmp_path / "bytes.tflite"
     assert main(run_folder, "--input=uint8", "--images=4", f"--output={path}") == 0
     said = json.loads(path.with_suffix(".json").read_text())["input"]
@@ -204,9 +213,10 @@ def test_weights_alone_belong_to_the_network_of_their_folder(run_folder, tmp_pat
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeypatch):
+def test_a_network_of_the_zoo_with_foreign_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    weights = f"--weights={run_folder / 'tiny.weights.h5'}"
+    tiny_melius(32, **TWO_SECTIONS).save_weights(tmp_path / "tiny.weights.h5")
+    weights = "--weights=tiny.weights.h5"
     tiny = ["--image_size=32", "--classes=10", "--set=blocks=(1,1)", "--set=channels=(32,)"]
     assert main("--model=meliusneta", weights, *tiny) == 0
     assert (tmp_path / "meliusneta.tflite").is_file()
@@ -221,7 +231,7 @@ def test_a_network_of_the_zoo_with_foreign_weights(run_folder, tmp_path, monkeyp
         (["RUN", "--model=meliusnet22"], "--model and --weights together"),
         (["--model=meliusnet22"], "--model and --weights together"),
         (["--model=meliusnet23", "--weights=RUN"], "Unknown model 'meliusnet23'; did you mean meliusnet42, "),
-        (["--model=meliusneta", "--weights=RUN"], "it is another model's"),
+        (["--model=meliusneta", "--set=blocks=(1,1,1,1)", "--weights=RUN"], "it is another model's"),
         (
             ["--model=meliusneta", "--weights=RUN", "--set=depth=3"],
             "Unknown setting of meliusneta 'depth'; valid: ",

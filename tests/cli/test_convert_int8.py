@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnn_keras import cli, training
+from bnn_keras import cli, deploy
 from bnn_keras.deploy.bundle import images, integers
 from bnn_keras.deploy.bundle.source import source_of
 from bnn_keras.nn import layers
@@ -22,35 +22,34 @@ K = tf.keras.layers
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run of a small network on 64 digits."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
+    """A run of a small network on digits, with random weights."""
     image = tf.keras.Input((32, 32, 3))
-    x = K.Conv2D(32, 3, strides=2, padding="same", activation="relu", name="stem")(image)
-    x = layers.binary_conv(32, 3, strides=2, name="binary")(K.BatchNormalization(name="bn")(x))
-    x = K.GlobalAveragePooling2D(name="pool")(K.BatchNormalization(name="bn2")(x))
-    model = tf.keras.Model(image, K.Dense(10, name="head")(x), name="tiny")
-    training.make_deterministic(0)
-    with small_run.no_report():
-        training.train(model, small_run.digits(), small_run.RECIPE.replace(epochs=1), folder)
-    return folder
+    x = K.BatchNormalization()(K.Conv2D(32, 3, strides=2, padding="same", name="stem")(image))
+    x = K.BatchNormalization()(layers.binary_conv(32, 3, name="binary")(x))
+    x = K.Dense(10, name="head")(K.GlobalAveragePooling2D()(x))
+    model = networks.randomise(tf.keras.Model(image, x, name="random"))
+    return small_run.untrained(tmp_path_factory.mktemp("runs") / "run", model, CONFIG)
 
 
 @pytest.fixture(scope="module")
-def random_run(tmp_path_factory):
-    """A run of a network with random weights."""
-    folder = tmp_path_factory.mktemp("runs") / "random"
-    folder.mkdir()
-    image = tf.keras.Input((32, 32, 3))
-    x = K.BatchNormalization()(K.Conv2D(32, 3, strides=4, padding="same", name="stem")(image))
-    x = K.BatchNormalization()(layers.binary_conv(32, 3, name="binary")(x))
-    x = K.Dense(10, name="head")(K.GlobalAveragePooling2D()(x))
-    networks.randomise(tf.keras.Model(image, x, name="random")).save(folder / "best.keras")
-    (folder / "config.json").write_text(CONFIG.to_json())
-    return folder
+def converted():
+    """The files in 32 bits, by the options of their conversion."""
+    return {}
 
 
 @pytest.fixture
-def ask(capsys):
+def ask(converted, monkeypatch, capsys):
+    """Runs the command; the file in 32 bits, from which it starts, is made once."""
+
+    def convert(model, images, *others, **options):
+        key = f"{len(images)} images, {options}"
+        if key not in converted:
+            converted[key] = original(model, images, *others, **options)
+        return converted[key]
+
+    original = deploy.convert
+    monkeypatch.setattr(deploy, "convert", convert)
+
     def asked(*words):
         status = cli.run(["convert", *map(str, words)])
         return status, *capsys.readouterr()
@@ -79,10 +78,10 @@ def test_the_file_and_its_manifest(run, ask, tmp_path):
     assert trained.load(output).logits(black).shape == (1, 10)
 
 
-def test_a_portable_file_has_exact_sums_of_signs_in_int8_too(random_run, ask, tmp_path):
+def test_a_portable_file_has_exact_sums_of_signs_in_int8_too(run, ask, tmp_path):
     output = tmp_path / "portable.tflite"
     flags = ("--quantize=int8", "--runtime=builtin", "--input=uint8", "--largest_loss=100")
-    status, out, error = ask(random_run, *flags, "--calibration_images=8", "--images=8", f"--output={output}")
+    status, out, error = ask(run, *flags, "--calibration_images=8", "--images=8", f"--output={output}")
     assert status == 0, error
     manifest = json.loads(output.with_suffix(".json").read_text())
     # Not the kernel of the border of the binary convolution, which is in 32 bits.
@@ -102,6 +101,7 @@ def test_a_portable_file_has_exact_sums_of_signs_in_int8_too(random_run, ask, tm
     assert trained.load(output).logits(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 10)
 
 
+@pytest.mark.large  # the portable file above takes bytes too
 def test_a_file_that_takes_bytes(run, ask, tmp_path):
     output = tmp_path / "bytes.tflite"
     flags = ("--quantize=int8", "--input=uint8", "--largest_loss=100")
@@ -120,7 +120,7 @@ def test_a_file_that_loses_more_is_not_written(run, ask, tmp_path, monkeypatch):
     shares = iter((0.90, 0.95))  # of the file in integers, and of the float file
     monkeypatch.setattr(int8, "_accuracy", lambda outputs, labels: next(shares))
     output = tmp_path / "int8.tflite"
-    words = ("--quantize=int8", "--calibration_images=4", "--images=4", f"--output={output}")
+    words = ("--quantize=int8", "--calibration_images=4", "--images=40", f"--output={output}")
     status, _, error = ask(run, *words)
     assert (
         status == 2 and "is refused, nothing was written: in int8 it loses 5.00 points of accuracy" in error
@@ -146,6 +146,7 @@ def test_images_turned_for_a_file_that_takes_them_upside_down(run):
     )
 
 
+@pytest.mark.usefixtures("loaded_once")
 def test_mistakes(run, ask, tmp_path):
     model = tmp_path / "alone.keras"
     model.write_bytes((run / "best.keras").read_bytes())

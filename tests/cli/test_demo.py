@@ -11,22 +11,25 @@ from bnn_keras.deploy.page import folder, litert_js, serving
 from bnn_keras.deploy.scores import scores
 from bnn_keras.runs import trained
 from bnn_keras.settings.runtime import BUILTIN
-from tests.networks import images, tiny_melius
+from tests import small_run
+from tests.networks import images, randomise
 from tests.runs.config_of_digits import CONFIG
 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("run")
-    tiny_melius(32).save(place / "best.keras")
-    (place / "config.json").write_text(CONFIG.to_json())
-    (place / "labels.txt").write_text("".join(f"number {i}\n" for i in range(10)))
-    return place
+    names = [f"number {i}" for i in range(10)]
+    return small_run.untrained(tmp_path_factory.mktemp("runs") / "run", network(), CONFIG, names)
+
+
+@functools.cache
+def network():
+    return randomise(small_run.network())
 
 
 @functools.cache
 def converted():
-    model = tiny_melius(32)
+    model = network()
     flatbuffer = deploy.to_flatbuffer(model, options=rewrite.Options(BUILTIN))
     return flatbuffer, deploy.verify(model, flatbuffer, images(1, 32))
 
@@ -70,7 +73,7 @@ def test_a_page_is_written_and_served(run_folder, monkeypatch, capsys):
 def test_mistakes_are_sentences_and_write_nothing(run_folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "net.tflite").write_bytes(converted()[0])
     place = tmp_path / "page"
-    monkeypatch.setattr(folder, "WASM_MEMORY", 2**17)
+    monkeypatch.setattr(folder, "WASM_MEMORY", 2**16)
     for words, sentence in (
         ([], "Give one run folder or .keras file. Received: nothing."),
         ([run_folder, "--port=80"], "--port is the port of --serve: give both. Received: no --serve."),

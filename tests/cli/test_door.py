@@ -236,8 +236,19 @@ def place(tmp_path_factory):
 
 
 # In the first second TensorFlow is imported, then Larq and the rest.
-@pytest.mark.parametrize("seconds", [0.7, 2.0])
-@pytest.mark.parametrize("words", [["convert.py", "no.keras"], ["-m", "bnn_keras", "data-service"]], ids=str)
+CONVERT, SERVICE = ["convert.py", "no.keras"], ["-m", "bnn_keras", "data-service"]
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        (CONVERT, 0.7),
+        (SERVICE, 2.0),
+        pytest.param(CONVERT, 2.0, marks=pytest.mark.large),
+        pytest.param(SERVICE, 0.7, marks=pytest.mark.large),
+    ],
+    ids=str,
+)
 def test_interrupted_while_it_imports(words, seconds, place):
     words = [str(ROOT / words[0]) if words[0].endswith(".py") else words[0], *words[1:]]
     status, errors = interrupt(words, signal.SIGINT, after(seconds), place)
@@ -245,7 +256,7 @@ def test_interrupted_while_it_imports(words, seconds, place):
     assert (status, interrupted(errors)) == (130, True) or errors.startswith("error: No such file")
 
 
-TINY = ["--model=meliusneta", "--set=blocks=1,1,1,1", "--set=channels=32,32,32"]
+TINY = ["--model=birealnet18", "--set=blocks=1", "--set=channels=32"]
 
 
 def test_interrupted_while_it_trains(place):
@@ -257,7 +268,7 @@ def test_interrupted_while_it_trains(place):
     assert (status, told) == (130, f"interrupted; to resume: python {' '.join(words)}\n")
     assert (place / "run" / "checkpoints" / "checkpoint").is_file() == (saving in errors)
     assert not list(place.rglob("*.partial*"))
-    assert json.loads((place / "run" / "config.json").read_text())["model"] == "meliusneta"
+    assert json.loads((place / "run" / "config.json").read_text())["model"] == "birealnet18"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

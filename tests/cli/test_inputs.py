@@ -108,7 +108,7 @@ PATHS = [
     ["evaluate", LONG],
     ["predict", LONG, "image.png"],
     ["convert", LONG],
-    ["convert", "--model=meliusneta", "--image_size=32", "--weights=" + LONG],
+    ["convert", "--model=birealnet18", "--set=blocks=1,1", "--set=channels=8,8", "--weights=" + LONG],
     ["report", "page", LONG],
     ["report", "flips", LONG, "--output=a.png"],
     ["teachers", LONG],

@@ -98,7 +98,7 @@ def test_one_command_makes_a_bundle_that_checks_itself(served, tmp_path):
         assert done.returncode == 0 and "8 of 8 samples" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.usefixtures("built_once")
+@pytest.mark.usefixtures("built_once", "eager")
 def test_predict_names_classes(served, photographs, capsys):
     (file,) = (photographs / CAT[0]).iterdir()
     assert cli.run(["predict", NAME, str(file), "--weights=imagenet", "--json=-", "--top=1000"]) == 0
@@ -107,7 +107,7 @@ def test_predict_names_classes(served, photographs, capsys):
     assert answers["network"].endswith("weights/meliusnet22_weights.h5")
 
 
-@pytest.mark.usefixtures("built_once")
+@pytest.mark.usefixtures("built_once", "eager")
 def test_evaluate_matches_identifiers_with_names(served, photographs, capsys):
     words = ["--weights=imagenet", f"--dataset=folder:{photographs}", "--json=-"]
     assert cli.run(["evaluate", NAME, *words, f"--compare={NAME}"]) == 0

@@ -13,6 +13,9 @@ from bnn_keras import accounting, cli
 from bnn_keras.cli import summary
 from zoo import genotype
 
+THIN = ("--set=blocks=1,1", "--set=channels=64,128")
+SETTINGS = {"blocks": (1, 1), "channels": (64, 128)}
+
 
 @pytest.fixture(scope="module", autouse=True)
 def built_once():
@@ -33,8 +36,8 @@ def ask(capsys):
 
 
 def test_a_network_of_the_zoo(ask):
-    status, out, _ = ask("resnete18", "--image_size=64", "--classes=10", "--stem=conv7x7")
-    expected = accounting.profile(zoo.build("resnete18", (64, 64, 3), 10, stem="conv7x7"))
+    status, out, _ = ask("resnete18", *THIN, "--image_size=64", "--classes=10", "--stem=conv7x7")
+    expected = accounting.profile(zoo.build("resnete18", (64, 64, 3), 10, stem="conv7x7", **SETTINGS))
     assert status == 0
     lines = out.splitlines()
     assert len([line for line in lines if line.startswith("section")]) == sum(
@@ -51,8 +54,8 @@ def test_a_network_of_the_zoo(ask):
 
 
 def test_json_and_csv_hold_every_row(ask):
-    arguments = ("resnete18", "--image_size=32")
-    expected = accounting.profile(zoo.build("resnete18", (32, 32, 3)))
+    arguments = ("resnete18", *THIN, "--image_size=32")
+    expected = accounting.profile(zoo.build("resnete18", (32, 32, 3), **SETTINGS))
     found = json.loads(ask(*arguments, "--json")[1])
     assert {key: found[key] for key in summary.TOTALS} == {
         key: getattr(expected, key) for key in summary.TOTALS
@@ -65,10 +68,10 @@ def test_json_and_csv_hold_every_row(ask):
 
 
 def test_the_twin_and_the_dense_layers(ask):
-    tiny = ("resnete18", "--image_size=32", "--json")
+    tiny = ("resnete18", *THIN, "--image_size=32", "--json")
     assert json.loads(ask(*tiny, "--nobinary")[1])["binary_params"] == 0
     more = json.loads(ask(*tiny, "--dense")[1])["flops"] - json.loads(ask(*tiny)[1])["flops"]
-    assert more == 512 * 1000
+    assert more == 128 * 1000
 
 
 def test_a_network_with_the_cells_of_a_file(ask, tmp_path):

@@ -37,7 +37,7 @@ def asked(monkeypatch):
 
 def test_trains_and_says_what_comes_next(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["--model=birealnet18", "--set=blocks=1,1", "--set=channels=32,32", "--epochs=1"]
+    words = ["--model=birealnet18", "--set=blocks=1", "--set=channels=32", "--epochs=1"]
     assert cli.run(["train", *words, "--train_examples=64"]) == 0
     first, *lines, reached, last = capsys.readouterr().out.splitlines()
     assert first.startswith("birealnet18 on digits: 64 training and 359 held-out images of 32 pixels")
@@ -46,7 +46,7 @@ def test_trains_and_says_what_comes_next(tmp_path, monkeypatch, capsys):
     assert any(", learning_rate " in line and ", accuracy " in line for line in lines)
     config = json.loads(Path("runs/birealnet18-digits/config.json").read_text())
     assert config["train_examples"] == 64
-    assert config["overrides"] == {"normalization": "digits", "blocks": [1, 1], "channels": [32, 32]}
+    assert config["overrides"] == {"normalization": "digits", "blocks": [1], "channels": [32]}
     assert Path("runs/birealnet18-digits/best.keras").is_file()
 
 
@@ -159,7 +159,9 @@ def test_lists_models_and_recipes(capsys):
 )
 def test_mistakes_are_one_sentence_and_exit_status_2(flag, sentence, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = [] if flag.startswith("--model") else ["--model=meliusnet22"]
+    model = (
+        [] if flag.startswith("--model") else ["--model=meliusnet22", "--set=blocks=1,1", "--set=channels=32"]
+    )
     assert cli.run(["train", *model, flag]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and sentence in captured.err

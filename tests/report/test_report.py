@@ -115,7 +115,9 @@ def copy(folder, path):
     return RunFolder(shutil.copytree(folder.path, path))
 
 
-def test_the_cells_of_a_search_and_the_cost_of_a_file_are_shown_where_they_are(unwritten, written, tmp_path):
+def test_the_cells_of_a_search_and_the_cost_of_a_file_are_shown_where_they_are(
+    unwritten, written, quick, tmp_path
+):
     folder = copy(unwritten, tmp_path / "run")
     config = dataclasses.replace(folder.read_config(), search=SearchSettings(gamma=3.5))
     folder.config.write_text(config.to_json())
@@ -207,7 +209,7 @@ def test_the_pictures_are_files_too(written):
         assert tf.io.decode_png((written.pictures / name).read_bytes()).shape[0] > 100
 
 
-def test_a_run_without_binary_weights_has_no_flips(unwritten, tmp_path):
+def test_a_run_without_binary_weights_has_no_flips(quick, unwritten, tmp_path):
     folder = copy(unwritten, tmp_path / "float")
     shutil.rmtree(folder.pictures, ignore_errors=True)
     Table(folder.flips, FLIP_COLUMNS).cut(0)

@@ -41,6 +41,7 @@ def network(progressive):
 COMPILED = "meliusnet_sgd"
 # These differ from others in numbers only.
 TWINS = (
+    *("meliusnet", "meliusnet_adam", "photographs"),  # as digits and small
     *("bnext_l", "bnext18", "bnext_ablation", "bnext_cifar10", "bnext_cifar100"),
     *("bnas", "float_study", "meliusnet59"),
 )
