@@ -34,7 +34,14 @@ def photographs(tmp_path_factory):
     return root
 
 
-@pytest.fixture(params=["digits", "folder", "cifar10"])
+def sources(*large):
+    """The kinds of sources, of which some are large."""
+    names = ("digits", "folder", "cifar10")
+    params = [pytest.param(name, marks=pytest.mark.large if name in large else ()) for name in names]
+    return pytest.mark.parametrize("opened", params, indirect=True)
+
+
+@pytest.fixture
 def opened(request, photographs):
     if request.param == "digits":
         return data.open("digits", train_examples=100)
@@ -44,17 +51,19 @@ def opened(request, photographs):
     return data.open("cifar10", data_dir=shared / "tfds", train_examples=100)
 
 
+@sources()
 def test_skipping_gives_the_rest_of_the_same_epoch(opened):
     steps = opened.steps_per_epoch(7)
     whole = batches(opened.train(7, epoch=3, seed=5))
     assert len(whole) == steps == opened.num_train // 7
-    for skip in (0, 1, steps - 1, steps):
+    for skip in (1, steps):
         tf.random.set_seed(skip)  # the process's own seed has no say
         rest = opened.train(7, epoch=3, seed=5, skip_batches=skip)
         assert rest.cardinality() == steps - skip
         assert same(batches(rest), whole[skip:])
 
 
+@sources("folder", "cifar10")
 def test_other_epochs_and_seeds_differ(opened):
     first, epoch, seed = (batches(opened.train(7, *at)) for at in ((0, 5), (1, 5), (0, 6)))
     for other in (epoch, seed):
@@ -64,6 +73,7 @@ def test_other_epochs_and_seeds_differ(opened):
         assert not np.array_equal(first[0][0], other[0][0])
 
 
+@sources()
 def test_element_types(opened):
     for dataset in (opened.train(6, 0, 0), opened.test(6)):
         images, labels = next(iter(dataset))
@@ -73,6 +83,7 @@ def test_element_types(opened):
         assert dataset.element_spec[0].shape[1:] == images.shape[1:]
 
 
+@sources("cifar10")
 def test_test_set_is_whole_and_fixed(opened):
     first, again = batches(opened.test(64)), batches(opened.test(64))
     assert same(first, again)

@@ -303,7 +303,7 @@ def test_the_active_assistant_teaches_and_no_other():
 
 
 def test_a_compiled_step_gives_the_same():
-    """With XLA, the choice among the assistants included."""
+    """With XLA, the choice among the assistants included, as operation by operation."""
     inputs, weights, logits = example()
     teachers = [Linear(logits[0]), Linear(logits[1]), Linear(-logits[1])]
     reached = []
@@ -312,7 +312,8 @@ def test_a_compiled_step_gives_the_same():
         panel = Panel(teachers[0], teachers[1:])
         panel.choose(1)
         trainer = Distilled(network, panel, Objective(), 2)
-        trainer.compile(tf.keras.optimizers.SGD(1.0), objective.CrossEntropy(), jit_compile=jit)
+        how = {"jit_compile": True} if jit else {"run_eagerly": True}
+        trainer.compile(tf.keras.optimizers.SGD(1.0), objective.CrossEntropy(), **how)
         trainer.train_on_batch(tf.constant(inputs), np.zeros(BATCH, int))
         reached.append(network.get_weights()[0])
     np.testing.assert_allclose(*reached, rtol=0, atol=1e-12)

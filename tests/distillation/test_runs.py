@@ -200,9 +200,10 @@ def test_cached_logits_teach_the_same(boosted, cooler, tmp_path, capsys):
 
 def test_an_assistant_is_asked_only_for_the_views_of_its_part(teachers, tmp_path):
     assistants = f"assistants={teachers[1]},{teachers[2]}"
-    prepare(f"teacher={teachers[0]}", assistants, "views=4", f"cache_teacher={tmp_path}")
+    recipe = RECIPE.replace(epochs=2)
+    prepare(f"teacher={teachers[0]}", assistants, "views=2", f"cache_teacher={tmp_path}", recipe=recipe)
     found = sorted((path.parent.name[0], path.name) for path in tmp_path.rglob("*.logits"))
-    own = {"0": range(4), "1": range(2), "2": range(2, 4)}
+    own = {"0": [0, 1], "1": [0], "2": [1]}
     assert found == [(number, f"view{view}.logits") for number, views in own.items() for view in views]
 
 
@@ -247,7 +248,7 @@ def test_a_damaged_cache_is_refused(tmp_path):
 def test_cached_logits_are_those_of_their_images(teachers, tmp_path):
     lessons = prepare(f"teacher={teachers[0]}", "views=2", f"cache_teacher={tmp_path}")
     teacher = tf.keras.models.load_model(teachers[0], compile=False)
-    for epoch, skip, part in ((0, 0, (0, 1)), (1, 0, (0, 1)), (3, 2, (0, 1)), (1, 1, (1, 2))):
+    for epoch, skip, part in ((0, 0, (0, 1)), (3, 2, (0, 1)), (1, 1, (1, 2))):
         batches = list(lessons.dataset.train(16, epoch, 3, skip, part))
         assert len(batches) == STEPS - skip
         for inputs, labels in batches:

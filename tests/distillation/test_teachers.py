@@ -1,6 +1,7 @@
 """Where teachers come from: keras.applications, torchvision's files, our own; and what is refused."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -42,18 +43,23 @@ def test_a_torch_file_as_a_teacher(tmp_path):
     np.testing.assert_allclose(teacher(tf.constant(picture(), tf.float32))[0][0], GOLDEN, atol=1e-3)
 
 
-def test_a_file_of_keras_applications(tmp_path):
+@pytest.fixture(scope="module")
+def mobilenet(tmp_path_factory):
+    """A network of keras.applications for images of 96 pixels, and the file of its weights."""
+    own = tf.keras.applications.MobileNet((96, 96, 3), weights=None, classifier_activation=None)
+    path = tmp_path_factory.mktemp("mobilenet") / "own.h5"
+    own.save_weights(path)
+    return own, path
+
+
+def test_a_file_of_keras_applications(mobilenet):
     """It sees the images of the student, in [0, 255], after its own preprocessing."""
-    name = "mobilenet"
-    module, constructor = applications._modules()[applications._key(name)]
-    own = constructor(weights=None, classifier_activation=None)
-    own.save_weights(tmp_path / "own.h5")
-    teacher = sources.read(f"{name}={tmp_path / 'own.h5'}", thousand(96), registry)
+    own, path = mobilenet
+    module, _ = applications._modules()[applications._key("mobilenet")]
+    teacher = sources.read(f"mobilenet={path}", thousand(96), registry)
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (2, 96, 96, 3)), tf.float32)
-    at_96 = constructor(weights=None, input_shape=(96, 96, 3), classifier_activation=None)
-    at_96.set_weights(own.get_weights())
     np.testing.assert_allclose(
-        teacher(images)[0], at_96(module.preprocess_input(images + 0)), rtol=1e-4, atol=1e-6
+        teacher(images)[0], own(module.preprocess_input(images + 0)), rtol=1e-4, atol=1e-6
     )
     assert teacher.network.input_shape == (None, 96, 96, 3) and not teacher.network.trainable_weights
     assert teacher.accuracy is None
@@ -98,14 +104,14 @@ def test_the_network_is_missing(monkeypatch, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_published_weights_from_their_usual_place(monkeypatch, tmp_path):
+def test_published_weights_from_their_usual_place(mobilenet, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     place = tmp_path / ".keras" / "models"
     place.mkdir(parents=True)
-    own = tf.keras.applications.MobileNet(weights=None, classifier_activation=None)
-    own.save_weights(place / "mobilenet_1_0_224_tf.h5")
-    teacher = sources.read("mobilenet", thousand(224), registry)
-    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)), tf.float32)
+    own, path = mobilenet
+    shutil.copy(path, place / "mobilenet_1_0_224_tf.h5")
+    teacher = sources.read("mobilenet", thousand(96), registry)
+    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (1, 96, 96, 3)), tf.float32)
     np.testing.assert_allclose(teacher(images)[0], own(images / 127.5 - 1), rtol=1e-4, atol=1e-6)
     assert teacher.class_names[0] == "n01440764"
 
@@ -207,8 +213,8 @@ def test_teachers_that_are_refused(tmp_path):
 
 def test_a_teacher_of_other_classes_ends_the_command_before_training(tmp_path, capsys):
     teacher = saved(tiny(4), tmp_path / "t.keras")
-    words = ["train", "--model=mobilenetv1_050", f"--teacher={teacher}", f"--output_dir={tmp_path}/run"]
-    assert cli.run([*words, "--train_examples=64"]) == 2
+    words = ["train", "--model=birealnet18", "--set=blocks=1", "--set=channels=32", "--train_examples=64"]
+    assert cli.run([*words, f"--teacher={teacher}", f"--output_dir={tmp_path}/run"]) == 2
     shown = capsys.readouterr().err.strip().splitlines()[-1]
     assert shown.startswith("error: The teacher ") and "has 4 classes, digits has 10" in shown
     assert not (tmp_path / "run").exists()

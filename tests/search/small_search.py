@@ -3,16 +3,20 @@
 python tests/search/small_search.py --output_dir=DIR --kill_after=3
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bnn_keras import search, training
 from bnn_keras.cli import door
 from bnn_keras.cli.flags import PATH, Flag
 from bnn_keras.nn import mixed, scaled_sign
+from bnn_keras.search import picture
 from bnn_keras.settings.kinds import Number
 from bnn_keras.settings.recipe import Recipe
 from bnn_keras.settings.search import SearchSettings, Space
@@ -23,7 +27,7 @@ import tensorflow as tf  # isort: skip
 K = tf.keras.layers
 EDGES = ((0, 2), (1, 2))  # of which one is kept
 SPACE = Space(("normal", "reduction"), EDGES, ("none", "max", "conv3"), "none", edges_of_a_node=1)
-RECIPE = Recipe(epochs=3, batch_size=8, optimizer="sgd", learning_rate=0.05, momentum=0.9)
+RECIPE = Recipe(epochs=2, batch_size=8, optimizer="sgd", learning_rate=0.05, momentum=0.9)
 # Scores that move much in a few steps.
 SETTINGS = SearchSettings(score_learning_rate=0.3, diversity=0.1)
 SEED = 5
@@ -40,6 +44,7 @@ def network(space=SPACE, classes=10):
     image = tf.keras.Input((32, 32, 3), name="image")
     x = K.Rescaling(1 / 127.5, offset=-1)(image)
     x = K.Conv2D(4, 3, strides=8, padding="same", name="stem")(x)
+    x = K.BatchNormalization(momentum=0.5, scale=False, center=False, name="stem_bn")(x)
     for form in space.forms:
         weights = mixed.Scores(len(space.edges), len(space.operations), name=f"{form}_scores")(image)
         nodes = [x, K.ReLU(name=f"{form}/relu")(x)]
@@ -57,10 +62,9 @@ def network(space=SPACE, classes=10):
 
 def edge(x, weights, space, row, name):
     """All operations on an edge, weighted."""
-    normalised = K.BatchNormalization(momentum=0.5, scale=False, center=False, name=f"{name}_bn")(x)
     found = {
         "max": K.MaxPooling2D(3, 1, padding="same", name=f"{name}_max")(x),
-        "conv3": scaled_sign.scaled_conv(4, 3, name=f"{name}_conv3")(normalised),
+        "conv3": scaled_sign.scaled_conv(4, 3, name=f"{name}_conv3")(x),
     }
     columns = [column for column, operation in enumerate(space.operations) if operation in found]
     outputs = [found[space.operations[column]] for column in columns]
@@ -68,11 +72,19 @@ def edge(x, weights, space, row, name):
     return mixture
 
 
-def run_search(folder, settings=SETTINGS, recipe=RECIPE, dataset=None, space=SPACE, **options):
-    """Search in a folder, and return the network; the report is left out."""
+@contextlib.contextmanager
+def no_picture():
+    """Leave out the pictures of cells."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture, "draw", lambda *_: b"")
+        yield
+
+
+def run_search(folder, settings=SETTINGS, recipe=RECIPE, dataset=None, space=SPACE, drawn=False, **options):
+    """Search in a folder, and return the network; with pictures of the cells if `drawn`, without a report."""
     training.make_deterministic(SEED)
     trained = network(space)
-    with small_run.no_report():
+    with small_run.no_report(), contextlib.nullcontext() if drawn else no_picture():
         search.search(
             trained,
             space,

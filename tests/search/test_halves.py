@@ -8,8 +8,11 @@ from bnn_keras import data
 from bnn_keras.errors import UserError
 from bnn_keras.search.halves import Halves
 
+# Both have the same batches but for the reading of images.
+CIFAR = pytest.param("cifar10", marks=pytest.mark.large)
 
-@pytest.fixture(params=["digits", "cifar10"])
+
+@pytest.fixture
 def opened(request):
     if request.param == "digits":
         return data.open("digits", train_examples=101)
@@ -30,6 +33,7 @@ def epoch(halves, number=0, skip=0, batch_size=50):
     ]
 
 
+@pytest.mark.parametrize("opened", ["digits", "cifar10"], indirect=True)
 def test_two_halves_without_a_common_image(opened):
     halves = Halves.of(opened)
     assert (halves.num_train, halves.num_test) == (50, 51)
@@ -43,12 +47,20 @@ def test_two_halves_without_a_common_image(opened):
     assert not rows(test) & (rows(held_out) | rows(weights[0]))
 
 
+@pytest.mark.parametrize("opened", ["digits", CIFAR], indirect=True)
 def test_the_halves_are_the_same_in_every_epoch_and_their_orders_are_not(opened):
     ((first, _),), ((second, _),) = epoch(Halves.of(opened)), epoch(Halves.of(opened), 1)
     assert sorted(first[1]) == sorted(second[1])
     assert not np.array_equal(first[1], second[1])
 
 
+def test_mixed_images_have_soft_labels_in_both_halves():
+    digits = data.open("digits", train_examples=20, augmentation=data.Augmentation(mixup=0.2))
+    for weights, scores in epoch(Halves.of(digits), batch_size=5):
+        assert weights[1].shape == scores[1].shape == (5, 10)
+
+
+@pytest.mark.parametrize("opened", ["digits", CIFAR], indirect=True)
 def test_skipping_gives_the_rest_of_the_same_epoch(opened):
     whole = epoch(Halves.of(opened), batch_size=7)
     assert len(whole) == Halves.of(opened).steps_per_epoch(7) == 7

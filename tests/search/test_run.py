@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bnn_keras import runs
 from bnn_keras.errors import UserError
-from bnn_keras.search import genotypes
+from bnn_keras.search import genotypes, run
 from bnn_keras.search.record import Record
 from bnn_keras.search.searcher import Searcher
 from bnn_keras.settings.search import SearchSettings
@@ -26,7 +26,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 def finished(tmp_path_factory):
     """The folder of a finished search, and its network."""
     folder = runs.RunFolder(tmp_path_factory.mktemp("searches") / "finished")
-    return folder, run_search(folder.path)
+    return folder, run_search(folder.path, drawn=True)
 
 
 def read(path):
@@ -35,12 +35,11 @@ def read(path):
 
 def assert_same(folder, expected):
     for name in ("last_model", "best_model"):
-        pair = [small_run.weights_of(getattr(run, name)) for run in (folder, expected)]
+        pair = [small_run.weights_of(getattr(each, name)) for each in (folder, expected)]
         for a, b in zip(*pair, strict=True):
             np.testing.assert_array_equal(a, b)
-    assert [small_run.rows(run.history, but=["seconds"]) for run in (folder,)] == [
-        small_run.rows(expected.history, but=["seconds"])
-    ]
+    pair = [small_run.rows(each.history, but=["seconds"]) for each in (folder, expected)]
+    assert pair[0] == pair[1]
     for path in [expected.genotype, *expected.genotypes.iterdir()]:
         assert (folder.path / path.relative_to(expected.path)).read_bytes() == path.read_bytes()
     assert len(list(folder.genotypes.iterdir())) == len(list(expected.genotypes.iterdir()))
@@ -48,9 +47,9 @@ def assert_same(folder, expected):
 
 def test_the_cells_of_every_epoch_and_of_the_best(finished):
     folder, _ = finished
-    epochs = [read(folder.genotypes / f"epoch{number}.json") for number in (1, 2, 3)]
+    epochs = [read(folder.genotypes / f"epoch{number}.json") for number in (1, 2)]
     history = small_run.rows(folder.history)
-    assert [found["epoch"] for found in epochs] == [1, 2, 3]
+    assert [found["epoch"] for found in epochs] == [1, 2]
     accuracies = [found["held_out_accuracy"] for found in epochs]
     assert accuracies == [pytest.approx(float(row["val_accuracy"])) for row in history]
     usable = [found for found in epochs if genotypes.is_usable(cells_of(found), SPACE)]
@@ -121,7 +120,7 @@ def test_stopped_in_the_middle_it_ends_as_if_it_had_not_been(finished, tmp_path)
 @pytest.mark.large
 def test_killed_three_times_it_ends_as_if_it_had_not_been(finished, tmp_path):
     folder = runs.RunFolder(tmp_path / "run")
-    for steps in (3, 3, 6):
+    for steps in (3, 3, 3):
         assert small_search.command(folder.path, kill_after=steps).returncode == -9
     done = small_search.command(folder.path)
     assert done.returncode == 0, done.stderr
@@ -157,6 +156,19 @@ def test_what_a_search_cannot_do_is_refused_before_anything_is_written(changes, 
     assert not (tmp_path / "run").exists()
 
 
+NO_CELLS = "has found no cells: .* none on all edges; .*--no_zeroise"
+
+
+def test_a_search_without_cells_says_so(finished, tmp_path):
+    """Where no epoch has usable cells, `Record` writes no genotype."""
+    folder = runs.RunFolder(shutil.copytree(finished[0].path, tmp_path / "run"))
+    folder.genotype.unlink()
+    with pytest.raises(UserError, match=NO_CELLS):
+        run_search(folder.path)
+    assert run._conclusion(folder) == "and no epoch had cells with an operation in every form"
+
+
+@pytest.mark.large
 def test_a_search_that_finds_zeroise_alone_says_so(tmp_path):
     """With smoothed labels and mixed images, which is otherwise a search like the others."""
     space = dataclasses.replace(SPACE, operations=("none", "max"))
@@ -166,7 +178,7 @@ def test_a_search_that_finds_zeroise_alone_says_so(tmp_path):
     mixed = dataclasses.replace(small_run.digits(66), augmentation=recipe.augmentation)
     folder = runs.RunFolder(tmp_path / "run")
     for _ in range(2):  # also when it is finished
-        with pytest.raises(UserError, match="has found no cells: .* none on all edges; .*--no_zeroise"):
+        with pytest.raises(UserError, match=NO_CELLS):
             run_search(folder.path, settings, recipe, mixed, space)
     assert not folder.genotype.exists()
     (row,) = small_run.rows(folder.history)

@@ -74,9 +74,9 @@ class Kill(tf.keras.callbacks.Callback):
             raise StopError
 
 
-def run(folder, *callbacks, recipe=RECIPE):
+def run(folder, *callbacks, recipe=RECIPE, model=None):
     training.make_deterministic(0)
-    model = network()
+    model = model or network()
     with small_run.no_report():
         training.train(
             model, small_run.digits(), recipe, folder, seed=0, checkpoint_steps=1, extra_callbacks=callbacks
@@ -100,12 +100,18 @@ def test_a_stopped_run_ends_like_an_undisturbed_one_and_not_like_one_that_drops_
 
 
 def test_a_later_training_of_the_same_network_may_drop_nothing(tmp_path):
+    """The later one is ended before its first step: whether paths are dropped is chosen before that."""
+
+    class Stop(tf.keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise StopError
+
     model = network()
-    for number, rate in enumerate((0.5, 0.0)):
-        with small_run.no_report():
-            recipe = RECIPE.replace(epochs=1, drop_path=rate)
-            training.train(model, small_run.digits(), recipe, tmp_path / str(number))
-        assert all((layer.factors is None) == (rate == 0) for layer in ends_of_paths(model))
+    run(tmp_path / "one", recipe=RECIPE.replace(epochs=1, drop_path=0.5), model=model)
+    assert all(layer.factors is not None for layer in ends_of_paths(model))
+    with pytest.raises(StopError):
+        run(tmp_path / "other", Stop(), recipe=RECIPE.replace(epochs=1, drop_path=0.0), model=model)
+    assert all(layer.factors is None for layer in ends_of_paths(model))
 
 
 def test_a_network_without_paths_refuses_the_key(tmp_path):

@@ -28,6 +28,7 @@ def trained(parts):
     network = without_batch_norm()
     recipe = RECIPE.replace(optimizer="sgd", learning_rate=0.1, momentum=0.9, accumulate=parts)
     fitted = trainer.compiled(trainer.plain_trainer(network), recipe, 3)
+    fitted.run_eagerly = True  # to trace a step would take more time than three of them
     batch, labels = images(12, 8) / 255, np.arange(12) % 10
     fitted.evaluate(batch, labels, verbose=0)
     for _ in range(3):

@@ -156,13 +156,15 @@ def test_another_papers_checkpoint_is_named(torch, taker, tmp_path):
 
 
 @pytest.mark.parametrize("elm", [True, False])
-def test_a_network_without_element_wise_attention_does_not_take_one_with_it(torch, model, tmp_path, elm):
+def test_a_network_without_element_wise_attention_does_not_take_one_with_it(
+    torch, model, taker, tmp_path, elm
+):
     state = state_of(model)
     state["feature.2.Attention.activation1.weight"] = np.zeros(32)
     if elm:
         state = {key.replace("Attention", "FFN_3x3"): value for key, value in state.items()}
     path = save(torch, tmp_path / "c.pth", state)
-    other = zoo.build("bnext_t", (32, 32, 3), 10, widths=WIDTHS, elm_attention=elm)
+    other = taker if elm else zoo.build("bnext_t", (32, 32, 3), 10, widths=WIDTHS, elm_attention=False)
     with pytest.raises(UserError, match=r"feature\.2\.(Attention|FFN_3x3)"):
         weights.load(other, path)
 
@@ -226,8 +228,9 @@ def test_names_of_files():
     assert ".pth.tar" in loading.VALID
 
 
-def test_convert_reads_a_checkpoint(torch, model, tmp_path, capsys):
-    path = save(torch, tmp_path / "c.pth.tar", state_of(model), epoch=3)
+def test_convert_reads_a_checkpoint(torch, tmp_path, capsys):
+    widths = (16, 16)
+    path = save(torch, tmp_path / "c.pth.tar", state_of(small(widths=widths)), epoch=3)
     output = tmp_path / "m.tflite"
     arguments = [
         "--model=bnext_t",
@@ -236,7 +239,7 @@ def test_convert_reads_a_checkpoint(torch, model, tmp_path, capsys):
         "--image_size=32",
         f"--output={output}",
     ]
-    assert cli.run(["convert", *arguments, f"--set=widths={WIDTHS}", "--images=1"]) == 0
-    assert "5 of 5 binary layers are LceBconv2d" in capsys.readouterr().out
-    assert cli.run(["convert", *arguments, "--set=widths=8,16,16"]) == 2
+    assert cli.run(["convert", *arguments, f"--set=widths={widths}", "--images=1"]) == 0
+    assert "2 of 2 binary layers are LceBconv2d" in capsys.readouterr().out
+    assert cli.run(["convert", *arguments, "--set=widths=8,8"]) == 2
     assert "looks like a BNext of other widths" in capsys.readouterr().err

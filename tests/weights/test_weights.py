@@ -9,9 +9,9 @@ import tensorflow as tf
 import zoo
 from bnn_keras import weights
 from bnn_keras.errors import UserError
-from tests.networks import randomise
+from tests.networks import TWO_SECTIONS, randomise
 
-TINY = dict(input_shape=(32, 32, 3), blocks=(1, 1, 1, 1), channels=(32, 32, 32))
+TINY = dict(input_shape=(32, 32, 3), **TWO_SECTIONS)
 
 
 def tiny(classes=4, **overrides):
@@ -71,8 +71,8 @@ def test_new_head_keeps_its_own_weights_and_takes_the_rest(source, of_7_classes,
     for now, before in zip(other.get_layer("head").get_weights(), head, strict=True):
         np.testing.assert_array_equal(now, before)
     np.testing.assert_array_equal(
-        other.get_layer("section4_block1_dense/conv").get_weights()[0],
-        model.get_layer("section4_block1_dense/conv").get_weights()[0],
+        other.get_layer("section2_block1_dense/conv").get_weights()[0],
+        model.get_layer("section2_block1_dense/conv").get_weights()[0],
     )
 
 
@@ -86,7 +86,9 @@ def test_a_model_without_its_classifier_takes_the_rest(source):
 
 
 @pytest.mark.parametrize(
-    "overrides", [dict(blocks=(1, 2, 1, 1)), dict(channels=(32, 64, 32)), dict(stem="conv7x7")], ids=str
+    "overrides",
+    [dict(blocks=(1, 2)), dict(channels=(64,)), pytest.param(dict(stem="conv7x7"), marks=pytest.mark.large)],
+    ids=str,
 )
 def test_weights_of_another_model_change_nothing(source, overrides):
     _, folder = source
@@ -98,13 +100,18 @@ def test_weights_of_another_model_change_nothing(source, overrides):
     assert all(np.array_equal(a, b) for a, b in zip(before, other.get_weights(), strict=True))
 
 
-# One block a section stands for the 17 of MeliusNet-22 by default.
-@pytest.mark.parametrize("blocks", [(1, 1, 1, 1), pytest.param((4, 5, 4, 4), marks=pytest.mark.large)])
-def test_larq_zoo_as_oracle_in_float64(blocks, monkeypatch, tmp_path):
+# Two blocks and the transition between them stand for the 17 of MeliusNet-22 by default.
+@pytest.mark.parametrize(
+    ("blocks", "channels"),
+    [((1, 1), (160,)), pytest.param((4, 5, 4, 4), (160, 224, 256), marks=pytest.mark.large)],
+)
+def test_larq_zoo_as_oracle_in_float64(blocks, channels, other, monkeypatch, tmp_path):
     """MeliusNet-22 with larq-zoo's stem pooling and weight clipping: its logits from its file."""
     from larq_zoo.literature import MeliusNet22, meliusnet
 
     monkeypatch.setattr(meliusnet.MeliusNet22Factory, "num_blocks", blocks)
+    monkeypatch.setattr(meliusnet.MeliusNet22Factory, "transition_features", (*channels, None))
+    sections = dict(blocks=blocks, channels=channels)
     tf.keras.backend.set_floatx("float64")
     try:
         theirs = MeliusNet22(input_shape=(64, 64, 3), weights=None, num_classes=10)
@@ -115,18 +122,18 @@ def test_larq_zoo_as_oracle_in_float64(blocks, monkeypatch, tmp_path):
             (64, 64, 3),
             10,
             tmp_path / "meliusnet22_weights.h5",
-            blocks=blocks,
             stem_pool=2,
             kernel_clip=1.3,
             normalization="none",
+            **sections,
         )
         image = np.random.default_rng(2).normal(0, 1, (2, 64, 64, 3))
         expected = tf.keras.Model(theirs.inputs, theirs.get_layer("head_dense").output)(image).numpy()
         assert np.abs(ours(image).numpy() - expected).max() <= 1e-9 * np.ptp(expected)
         with pytest.raises(UserError, match="'head'"):
-            zoo.build("meliusnet22", (64, 64, 3), 12, tmp_path / "meliusnet22_weights.h5", blocks=blocks)
+            zoo.build("meliusnet22", (64, 64, 3), 12, tmp_path / "meliusnet22_weights.h5", **sections)
         with pytest.raises(UserError, match="does not fit at|holds no weights for"):
-            weights.load(tiny(10), tmp_path / "meliusnet22_weights.h5")
+            weights.load(other, tmp_path / "meliusnet22_weights.h5")
     finally:
         tf.keras.backend.set_floatx("float32")
 
@@ -156,11 +163,11 @@ def test_files_that_are_none(source, tmp_path):
             weights.load(model, tmp_path / name)
 
 
-def test_a_foreign_larq_zoo_file_names_the_layer(tmp_path):
+def test_a_foreign_larq_zoo_file_names_the_layer(other, tmp_path):
     model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,), name="strange")])
     model.save_weights(tmp_path / "strange.h5")
     with pytest.raises(UserError, match="'strange'"):
-        weights.load(tiny(), tmp_path / "strange.h5")
+        weights.load(other, tmp_path / "strange.h5")
 
 
 def test_plain_tensor_functions_are_read(tmp_path):

@@ -17,7 +17,7 @@ from tests.networks import randomise
 from zoo import pretrained
 
 NAME = "meliusnet22"
-SMALL = {"blocks": (1, 1, 1, 1), "channels": (32, 32, 32)}
+SMALL = {"blocks": (1, 1), "channels": (32,)}
 SIZE = 64  # pixels
 
 

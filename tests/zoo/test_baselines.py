@@ -16,6 +16,7 @@ PAPERS = (binarydensenet, birealnet, mobilenet, resnet, resnete)
 DENSE = dict(blocks=(2, 1, 1, 1), channels=(32, 32, 32))
 RESIDUAL = dict(blocks=(1, 1, 1, 1), channels=(32, 64, 64, 96))
 MOBILE = dict(alpha=0.25)
+SHORT = dict(blocks=(1, 1), channels=(64, 128))
 TINY = {
     "naivenet17": DENSE,
     "meliusnet20_float": DENSE,
@@ -33,9 +34,15 @@ FAMILIES = (
     "resnet18",
     "mobilenetv1_050",
 )
-# These stand for the others by default.
-USUAL = ("naivenet17", "resnete18")
-SOME = [pytest.param(name, marks=() if name in USUAL else pytest.mark.large) for name in FAMILIES]
+TWINS = ("meliusnet20_float", "densenet28")  # in 32 bits, of networks among the others
+
+
+def by_default(usual, names=FAMILIES):
+    """These names, of which all but the usual ones are large."""
+    return [pytest.param(name, marks=() if name in usual else pytest.mark.large) for name in names]
+
+
+SOME = by_default(["resnete18"])
 
 
 def tiny(name, classes=4, size=32, **overrides):
@@ -61,17 +68,16 @@ def assert_same_logits(ours, theirs, size):
 
 @pytest.fixture
 def short_resnete(monkeypatch):
-    """Larq-zoo's ResNetE with one block of each width."""
+    """Larq-zoo's ResNetE with one block of the first two widths."""
     from larq_zoo.literature import resnet_e
 
-    spec = [1, 1, 1, 1], [64, 128, 256, 512]
-    monkeypatch.setattr(resnet_e.BinaryResNetE18Factory, "spec", spec)
+    monkeypatch.setattr(resnet_e.BinaryResNetE18Factory, "spec", (SHORT["blocks"], SHORT["channels"]))
 
 
 @pytest.mark.parametrize(
     ("name", "oracle", "overrides"),
     [
-        ("resnete18", "BinaryResNetE18", dict(input_bn=False, blocks=(1, 1, 1, 1))),
+        ("resnete18", "BinaryResNetE18", dict(input_bn=False, **SHORT)),
         pytest.param("resnete18", "BinaryResNetE18", dict(input_bn=False), marks=pytest.mark.large),
         pytest.param("binarydensenet28", "BinaryDenseNet28", {}, marks=pytest.mark.large),
         # The same blocks in other numbers.
@@ -101,13 +107,13 @@ def test_larq_zoos_file_without_classifier_and_of_another_network(tmp_path):
     theirs = BinaryResNetE18(input_shape=(64, 64, 3), weights=None, include_top=False)
     file = tmp_path / "theirs.h5"
     theirs.save_weights(file)
-    settings = dict(stem="conv7x7", input_bn=False, blocks=(1, 1, 1, 1))
+    settings = dict(stem="conv7x7", input_bn=False, **SHORT)
     ours = zoo.build("resnete18", (64, 64, 3), weights=file, include_top=False, **settings)
     kernel = [layer for layer in theirs.layers if "quant" in layer.name][-1].get_weights()[0]
-    np.testing.assert_array_equal(ours.get_layer("section4_unit2/conv").get_weights()[0], kernel)
+    np.testing.assert_array_equal(ours.get_layer("section2_unit2/conv").get_weights()[0], kernel)
     for name in ("resnete18", "binarydensenet28"):
         with pytest.raises(UserError, match=r"theirs\.h5 (holds|does not fit)"):
-            tiny(name, weights=file, include_top=False, stem="conv7x7")
+            weights.load(known(name), file)
 
 
 def test_a_file_of_unnamed_layers_of_neither_family_is_refused(tmp_path):
@@ -115,15 +121,13 @@ def test_a_file_of_unnamed_layers_of_neither_family_is_refused(tmp_path):
     other = tf.keras.Sequential(layers)
     other.save_weights(tmp_path / "other.h5")
     with pytest.raises(UserError, match="'conv2d', which no family of larq-zoo"):
-        weights.load(tiny("resnete18"), tmp_path / "other.h5")
+        weights.load(known("resnete18"), tmp_path / "other.h5")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
-def test_symmetric_padding_is_same_padding_of_the_image_turned_round(float64, name):
+def test_symmetric_padding_is_same_padding_of_the_image_turned_round(float64):
     """Both differ in nothing but the side of the border (but a strided 1x1 convolution would)."""
-    ours = tiny(name, size=64, normalization="none", channels=(64, 64, 64, 64))
-    randomise(ours)
-    turned = tiny(name, size=64, normalization="none", channels=(64, 64, 64, 64), symmetric=True)
+    settings = dict(size=64, normalization="none", blocks=(1, 1), channels=(64, 64))
+    ours, turned = randomise(tiny("resnet18", **settings)), tiny("resnet18", symmetric=True, **settings)
     for layer in ours.layers:
         if layer.weights:
             turn = isinstance(layer, tf.keras.layers.Conv2D)
@@ -183,7 +187,7 @@ def test_stems(name, stem):
     assert model.get_layer("stem").output_shape == (None, *((32, 32) if stem == "thumbnail" else (8, 8)), 64)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", by_default(set(FAMILIES) - set(TWINS)))
 def test_every_stage_ends_with_the_layer_of_its_name(name):
     if name.startswith("mobilenet"):
         return
@@ -215,7 +219,9 @@ def test_all_but_stem_shortcuts_and_head_is_binary_and_its_twin_is_not(name):
     assert twin.flops == sum(row.flops + row.bops for row in rows)
 
 
-@pytest.mark.parametrize("name", [n for n in zoo.list_models() if n in TINY])
+@pytest.mark.parametrize(
+    "name", by_default(set(FAMILIES) - set(TWINS), [n for n in zoo.list_models() if n in TINY])
+)
 def test_the_default_stem_of_a_binary_family_is_the_grouped_one(name):
     names = {layer.name for layer in known(name).layers}
     grouped = not name.startswith(("resnet1", "resnet3", "mobilenet"))

@@ -54,7 +54,10 @@ def train(case, model):
     return float(loss), oracle.by_key(model, naming(model), gradients)
 
 
-@pytest.mark.parametrize("case", authors.QUICK, ids=str)
+# The first one has no layer that the others do not have.
+@pytest.mark.parametrize(
+    "case", [pytest.param(authors.QUICK[0], marks=pytest.mark.large), *authors.QUICK[1:]], ids=str
+)
 def test_logits_loss_and_gradients(case):
     known, model = authors.golden(case), build(case)
     oracle.check_logits(case, fill(model, case), np.array(known["logits"]), known["range"])

@@ -79,12 +79,20 @@ def test_the_scores_weigh_the_operations(thin):
         each.assign(before[form])
 
 
-def test_ablations():
+def test_ablations(monkeypatch):
+    asked, cell = [], bnas_search.Cell
+    monkeypatch.setattr(bnas_search, "Cell", lambda **given: asked.append(given) or (lambda _, last: last))
     ablated = build(no_zeroise=True, no_skip=True)
-    assert ablated.get_layer("normal_scores").scores.shape == (14, 6)
     assert bnas_search.space(no_zeroise=True).operations == OPERATIONS[1:]
-    names = {layer.name for layer in ablated.layers}
-    assert not any("shortcut" in name or name.endswith("/nodes") for name in names)
+    assert [given["has_shortcut"] for given in asked] == [False] * 3
+    assert all(given["operations"] == OPERATIONS[1:] for given in asked)
+    assert all(given["weights"].shape == (14, 6) for given in asked)
+    # The second cell stands for the others.
+    x = ablated.get_layer("stem/conv").output
+    second = tf.keras.Model(ablated.input, cell(**asked[1])(x, x))
+    assert second.get_layer("cell2/node4_mixed").operations == [0, 1, 2, 3, 4, 5]
+    names = {layer.name for layer in second.layers}
+    assert "cell2" in names and not any("shortcut" in name or name.endswith("/nodes") for name in names)
 
 
 def test_the_slip_leaves_the_last_kernels_in_32_bits():

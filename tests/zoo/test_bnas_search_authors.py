@@ -11,6 +11,7 @@ from bnn_keras.search import genotypes
 from bnn_keras.search.searcher import Searcher
 from bnn_keras.settings.search import SearchSettings
 from bnn_keras.training import objective, optimizers, schedules
+from tests.search import small_search
 from tests.zoo import bnas_search_authors as authors
 from tests.zoo import oracle
 from zoo import bnas_search, recipes
@@ -205,8 +206,7 @@ def test_five_steps_of_each_optimizer_are_those_of_pytorch(name):
         ours = optimizers.optimizer_of(recipe, steps_per_epoch=5)
         theirs = torch.optim.SGD([weight], 0.025, momentum=0.9, weight_decay=3e-4)
     else:
-        network = bnas_search.build((8, 8, 3), 2, cells=3, channels=1)
-        ours = Searcher(network, bnas_search.space(), SearchSettings()).score_optimizer
+        ours = Searcher(small_search.network(), small_search.SPACE, SearchSettings()).score_optimizer
         ours = type(ours).from_config(ours.get_config())
         theirs = torch.optim.Adam([weight], 3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
     for number in range(5):

@@ -1,5 +1,7 @@
 """BNext's architecture, its progressive kernels, and its way into a file."""
 
+import contextlib
+import io
 import json
 
 import numpy as np
@@ -7,18 +9,20 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from bnn_keras import accounting, cli, deploy
+from bnn_keras import accounting, cli, data, deploy
 from bnn_keras.deploy.conversion import hardening, orientation
 from bnn_keras.errors import UserError
 from bnn_keras.nn import layers, normalization, quantizers
 from bnn_keras.runs import trained
 from bnn_keras.settings.orientation import ORIENTATIONS, UPSIDE_DOWN
+from tests import small_run
 from tests.networks import images, randomise
 from zoo import bnext
 
-WIDTHS = (16, 32, 32, 64, 64, 128)
+WIDTHS = (16, 32, 32, 64, 64)
 FEWER = (16, 32, 32)  # a plain block that doubles its width, and one with the attention
 ONE = (16, 16)  # a plain block
+COMPARED = 12  # images with which a file is checked
 
 
 def small(size=32, classes=10, temperature=1.0, **settings):
@@ -106,7 +110,10 @@ def _mean_of_the_mix(monkeypatch):
 @pytest.mark.parametrize("size", [pytest.param(32, marks=pytest.mark.large), 40])
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("bnext_t", {"widths": FEWER}), ("bnext18", {"widths": (16, 32), "stem": "thumbnail"})],
+    [
+        ("bnext_t", {"widths": FEWER}),
+        pytest.param("bnext18", {"widths": (16, 32), "stem": "thumbnail"}, marks=pytest.mark.large),
+    ],
 )
 def test_the_mix_of_means_is_the_mean_of_the_mix(monkeypatch, name, settings, size):
     tf.keras.backend.set_floatx("float64")
@@ -131,7 +138,7 @@ def test_a_new_network_starts_as_the_released_code_does(fresh):
     assert (model.get_layer("head/prelu").alpha.numpy() == 0.25).all()
     assert (model.get_layer("block1_3x3/mix").share.numpy() == 0.5).all()
     assert not model.get_layer("block1_3x3/bias").bias.numpy().any()
-    for layer, fan_in in ((model.get_layer("head"), 128), (model.get_layer("block5_3x3/squeeze"), 64)):
+    for layer, fan_in in ((model.get_layer("head"), 64), (model.get_layer("block3_3x3/squeeze"), 32)):
         for weight in layer.get_weights():
             assert np.abs(weight).max() <= fan_in**-0.5 and weight.std() == pytest.approx(
                 (3 * fan_in) ** -0.5, rel=0.5
@@ -187,26 +194,30 @@ def test_a_step_keeps_kernels_and_shares_within_their_bounds():
 
 
 @pytest.fixture(scope="module")
-def converted():
-    """A model with soft kernels, and its file."""
-    model, x = small(32, temperature=0.3, widths=FEWER), images(3, 32)
-    labels = np.asarray(model(x)).argmax(-1)
-    return model, x, *deploy.convert(model, x, labels)
+def converted(tmp_path_factory):
+    """A model with soft kernels, and the file, manifest and words of `convert` for turned digits."""
+    folder, said = tmp_path_factory.mktemp("converted"), io.StringIO()
+    model = small(32, temperature=0.3, widths=ONE)
+    model.save(folder / "m.keras")
+    words = ["--dataset=digits", f"--images={COMPARED}", f"--output={folder / 'm.tflite'}"]
+    with contextlib.redirect_stdout(said):
+        assert cli.run(["convert", str(folder / "m.keras"), f"--orientation={UPSIDE_DOWN}", *words]) == 0
+    return model, folder / "m.tflite", json.loads((folder / "m.json").read_text()), said.getvalue()
 
 
 def test_the_file_is_binary_and_the_report_says_what_the_hard_sign_changed(converted):
-    model, x, _, report = converted
-    assert all(layer.index is not None for layer in report.layers) and len(report.layers) == 5
-    found = report.hardening
+    model, _, manifest, said = converted
+    assert "2 of 2 binary layers are LceBconv2d" in said
+    found = hardening.Hardening(**manifest["hardened"])
+    (x, labels), *_ = data.open("digits").test(COMPARED, COMPARED).as_numpy_iterator()
     kernels = [q for q in model.layers if hasattr(q, "kernel_quantizer")]
     soft = sum(int((np.abs(k.kernel.latent_variable.numpy()) < np.float32(0.3)).sum()) for k in kernels)
     assert found.values == sum(k.kernel.latent_variable.numpy().size for k in kernels)
     assert abs(found.soft - soft) <= found.values * 1e-4
-    hard = hardening.harden(model)(x).numpy().argmax(-1)
-    same = (hard == np.asarray(model(x)).argmax(-1)).mean()
-    assert (found.accuracy, found.hard_accuracy) == (1.0, same)
-    assert found.other_class == round((1 - same) * 3)
-    assert f"{found.soft:,} of {found.values:,}" in deploy.lines(report)[0]
+    classes, hard = (np.asarray(each(x)).argmax(-1) for each in (model, hardening.harden(model)))
+    assert (found.accuracy, found.hard_accuracy) == ((classes == labels).mean(), (hard == labels).mean())
+    assert found.other_class == (classes != hard).sum() > 0
+    assert found.sentence in said and f"{found.soft:,} of {found.values:,}" in found.sentence
 
 
 def test_hardening_changes_nothing_below_the_threshold():
@@ -219,7 +230,7 @@ def test_hardening_changes_nothing_below_the_threshold():
 
 
 def test_other_networks_are_not_hardened():
-    model = zoo.build("resnete18", (32, 32, 3), 4, blocks=(1, 1, 1, 1), channels=(32, 32, 32, 32))
+    model = small_run.network()
     assert hardening.harden(model) is model
     assert hardening.measure(model, model, images(1, 32)) is None
 
@@ -255,15 +266,11 @@ def test_convert_with_either_orientation(tmp_path, capsys):
         np.testing.assert_allclose(logits, wanted, rtol=1e-3, atol=1e-2 * np.ptp(wanted))
 
 
-def test_convert_for_images_that_are_turned_already(tmp_path, capsys):
-    model, x = small(32, widths=ONE), images(1, 32)
-    model.save(tmp_path / "m.keras")
-    file = tmp_path / "m.tflite"
-    words = ["--images=1", f"--output={file}", f"--orientation={UPSIDE_DOWN}"]
-    assert cli.run(["convert", str(tmp_path / "m.keras"), *words]) == 0
-    manifest = json.loads(file.with_suffix(".json").read_text())
+def test_convert_for_images_that_are_turned_already(converted):
+    model, file, manifest, said = converted
+    x = images(1, 32)
     assert manifest["input"]["orientation"] == UPSIDE_DOWN and manifest["hardened"]["soft"] > 0
-    assert "hard sign: " in capsys.readouterr().out
+    assert "hard sign: " in said
     wanted, found = hardening.harden(model)(x).numpy(), deploy.run(file.read_bytes(), x[:, ::-1, ::-1])
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-2 * np.ptp(wanted))
 

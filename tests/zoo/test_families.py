@@ -5,7 +5,7 @@ import pytest
 import zoo
 from bnn_keras import deploy
 from bnn_keras.deploy.bundle.images import samples
-from tests.networks import images, of_one_sign, partly_zero, randomise
+from tests.networks import TWO_SECTIONS, images, of_one_sign, partly_zero, randomise
 from tests.zoo.test_baselines import FAMILIES, TINY
 from tests.zoo.whole_road import save_load_convert, train_save_load_convert
 from zoo import bnas
@@ -20,13 +20,14 @@ def build(name, size=64, **settings):
     return zoo.build(name, (size, size, 3), 10, **{**tiny, **settings})
 
 
-# MeliusNet-A, at 32 pixels, stands for the others by default; these are trained and saved in test_baselines.
+# MeliusNet-A with two blocks stands for the others by default, of which test_baselines trains and saves one.
 NAMES = ["meliusneta", *(pytest.param(name, marks=pytest.mark.large) for name in FAMILIES)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tiny_variant_trains_saves_loads_and_converts(name, tmp_path):
-    report = train_save_load_convert(build(name, 32 if name == "meliusneta" else 64), tmp_path)
+    model = build(name, 32, **TWO_SECTIONS) if name == "meliusneta" else build(name)
+    report = train_save_load_convert(model, tmp_path)
     has_binary = name.startswith(BINARY) and "float" not in name
     assert bool(report.layers) == has_binary
 
@@ -62,18 +63,16 @@ STARTS = {
 }
 
 
-# By default some networks stand for the rest. Kernels of one sign: tests/deploy/test_conversion.py.
-DEFAULT = {"fresh": ("bnext_t",), "of one sign": (), "partly zero": ("birealnet18",)}
+# By default a shorter network stands for these. Kernels of one sign: tests/deploy/test_conversion.py.
 CASES = [
-    pytest.param(name, start, marks=() if name in DEFAULT[start] else pytest.mark.large)
-    for start in STARTS
-    for name in AT_THEIR_START
+    *(("birealnet18", {"blocks": (1,), "channels": (32,)}, start) for start in ("fresh", "partly zero")),
+    *(pytest.param(name, {}, start, marks=pytest.mark.large) for start in STARTS for name in AT_THEIR_START),
 ]
 
 
-@pytest.mark.parametrize(("name", "start"), CASES)
-def test_a_network_at_its_start_converts(name, start):
-    model = STARTS[start](build(name, 32))
+@pytest.mark.parametrize(("name", "settings", "start"), CASES, ids=str)
+def test_a_network_at_its_start_converts(name, settings, start):
+    model = STARTS[start](build(name, 32, **settings))
     _, report = deploy.convert(model, images(1, 32))
     assert report.layers and not report.problems
 

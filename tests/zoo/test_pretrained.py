@@ -85,9 +85,9 @@ def test_the_file_is_downloaded_once_and_a_network_without_classifier_is_filled_
     model = zoo.build(NAME, (SIZE, SIZE, 3), weights="imagenet")
     features = zoo.build(NAME, (SIZE, SIZE, 3), weights="imagenet", include_top=False)
     assert served.asked == [None]
-    kernel = published.theirs().get_layer("section_3_block_0_improve_binconv").get_weights()[0]
+    kernel = published.theirs().get_layer("section_1_block_0_improve_binconv").get_weights()[0]
     for ours in (model, features):
-        (found,) = ours.get_layer("section4_block1_improvement/conv").get_weights()
+        (found,) = ours.get_layer("section2_block1_improvement/conv").get_weights()
         np.testing.assert_array_equal(found, kernel)
 
 

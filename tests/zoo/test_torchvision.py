@@ -1,5 +1,6 @@
 """torchvision's residual networks, which must give PyTorch's numbers."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ CHANNELS = (64, 128, 256, 512)
 GOLDEN = (-3.8563738632310964, 7.592588999221419, 2.260556255239555, 0.1587864562674174)
 
 
+@functools.cache
 def state(name):
-    """A state dict with torchvision's keys, shapes and order, in NumPy: random, in float64."""
+    """A state dict with torchvision's keys, shapes and order: random, in float64. Not to be changed."""
     rng = np.random.default_rng(7)
     found = {}
 
@@ -122,7 +124,7 @@ def test_resnet34_from_a_file_gives_pytorchs_numbers(float64, tmp_path):
 
 
 def test_a_network_with_other_padding_does_not_take_torchvisions_weights(tmp_path):
-    network = zoo.build("resnet18", (64, 64, 3), 4)
+    network = zoo.build("resnet18", (64, 64, 3), 4, blocks=(1,), channels=(64,))
     with pytest.raises(UserError, match="torchvision's resnet18, which is read into one built with symm"):
         weights.load(network, save("resnet18", tmp_path / "resnet18.pth"))
 
