@@ -20,7 +20,8 @@ from bnn_keras.tflite.bits import WORD as WORD
 IDENTIFIER = b"TFL3"
 BCONV, QUANTIZE = "LceBconv2d", "LceQuantize"
 KERNEL = 1  # place of the kernel among the inputs of a convolution or dense layer
-WITH_KERNEL = (BCONV, "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+FLOAT_CONVS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+WITH_KERNEL = (BCONV, *FLOAT_CONVS, "FULLY_CONNECTED")
 SEPARATOR = ";"  # between several names of a tensor, as TFLite itself writes them
 # The NumPy types of the tensor types that constants have here.
 TYPES = {
@@ -202,6 +203,23 @@ class Flatbuffer:
                 kept.append(operator)
         self.graph.operators = kept
         self.drop_unused_constants()
+
+    def pad_only_where_needed(self) -> None:
+        """Let convolutions pad nothing if their windows fit into the image with pixels to spare.
+
+        These are strides larger than the kernel. What TFLite calls SAME pads nothing there either, but
+        the interpreter of LCE then computes another function. Kernels of one pixel are computed rightly.
+        """
+        for operator, op in zip(self.graph.operators, self.ops, strict=True):
+            options = operator.builtinOptions
+            if op.name not in FLOAT_CONVS or options.padding != schema.Padding.SAME:
+                continue
+            sizes = (self.shape(index)[1:3] for index in (op.inputs[0], op.inputs[KERNEL], op.outputs[0]))
+            image, kernel, output = map(np.array, sizes)
+            window = (kernel - 1) * (options.dilationHFactor, options.dilationWFactor) + 1
+            missing = (output - 1) * (options.strideH, options.strideW) + window - image
+            if (window > 1).any() and (missing <= 0).all() and (missing < 0).any():
+                options.padding = schema.Padding.VALID
 
     def quantize_before_joining(self) -> None:
         """Take signs of the parts of a feature map, and join these, where only the signs of it are taken.

@@ -56,6 +56,18 @@ def test_images_smaller_than_the_kernel_are_exact(size, settings):
     np.testing.assert_array_equal(deploy.run(deploy.to_flatbuffer(model), values), model(values))
 
 
+def test_strides_larger_than_the_kernel_are_exact():
+    """LCE's interpreter starts such a convolution outside of the image if the file says SAME."""
+    bodies = {
+        "conv": keras.Conv2D(8, 3, 4, "same"),
+        "with an activation": keras.Conv2D(8, (2, 3), 4, "same", activation="relu"),
+        "depthwise": keras.DepthwiseConv2D(3, 4, "same"),
+        "one pixel": keras.Conv2D(8, 1, 2, "same"),
+    }
+    _, report = deploy.convert(network_of(bodies), images(2))
+    assert not report.problems
+
+
 def test_only_small_images_get_borders_of_their_own():
     def body(x):
         return binary_conv()(keras.AveragePooling2D(8)(binary_conv()(x)))

@@ -68,6 +68,7 @@ def to_flatbuffer(
         names.setdefault(indices[key], []).append(taps[value])
     file.name_tensors(names)
     file.store_filled_kernels()
+    file.pad_only_where_needed()
     if options.runtime == BUILTIN:
         kernels.store_as_int8(file, network.operations())
         file.drop_unused_constants()
