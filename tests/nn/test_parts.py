@@ -44,6 +44,7 @@ def test_bnext_has_branches_that_squeeze_and_expand_also_on_maps_of_one_pixel(si
     }
 
 
+@pytest.mark.large
 def test_bnext18_has_transitions_in_its_shortcuts_as_well():
     found = named(zoo.build("bnext18", (32, 32, 3), 10, widths=(16, 32, 64)))
     shortcuts = {("residual_conv", "transition", 0), ("residual_conv", "transition", 1)}
