@@ -24,7 +24,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import larq.layers_base
+import larq.math
+from tensorflow.python.autograph.core import converter
+from tensorflow.python.autograph.impl import api
+
 from bnn_keras import cli
+from bnn_keras.data.augment import crops
+from bnn_keras.data.sources import folder as image_folder
+from bnn_keras.data.sources import images
+from bnn_keras.nn import convolution
 from tests.fuzz import samples
 from tests.fuzz.cases import KINDS
 
@@ -39,6 +48,13 @@ LOADED = (
     "torch",
     "matplotlib.backends.backend_agg",
     "tabulate",
+)
+# What TensorFlow converts to its own code when a case first meets it: here, once for all cases.
+CONVERTED = (
+    *(larq.layers_base.BaseLayer.call, larq.layers_base.QuantizerBaseConv.call, convolution.Conv2D.call),
+    *(larq.quantizers.SteSign.call, larq.quantizers._BaseQuantizer.call, larq.quantizers.ste_sign),
+    *(larq.math.sign, crops.centre, crops.resize, images.decode, images.pixels, images.read_file),
+    *(images._decode_bmp, images._bmp_palette, image_folder.ImageFiles.read),
 )
 AUTOGRAPH = "__autograph_generated_file"  # modules that TensorFlow makes
 XNNPACK = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"  # TensorFlow's own line
@@ -98,6 +114,9 @@ class Runner:
         for name in LOADED:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
+        options = converter.ConversionOptions(recursive=True, optional_features=())
+        for function in CONVERTED:
+            api._convert_actual(function, converter.ProgramContext(options))
         ctypes.CDLL(None).prctl(CHILD_SUBREAPER, 1)
         os.environ.update(HOME=str(self.root / "home"), TMPDIR=str(self.root / "tmp"))
         # One case may find what another has kept of the folder with the same name, as a user does.
