@@ -14,7 +14,14 @@ from typing import Any
 from flatbuffers import flexbuffers
 
 from bnn_keras.errors import UserError
-from bnn_keras.tflite.flatbuffer import IDENTIFIER, OPTION_NAMES, TYPE_NAMES, Flatbuffer
+from bnn_keras.tflite.flatbuffer import (
+    IDENTIFIER,
+    KERNEL,
+    OPTION_NAMES,
+    TYPE_NAMES,
+    WITH_KERNEL,
+    Flatbuffer,
+)
 from bnn_keras.tflite.layout import DamagedError, Layout
 from bnn_keras.tflite.operations import CUSTOM_OPERATIONS, NEWEST_VERSION, OPTIONS_OF, VALUE_SIZES
 
@@ -50,6 +57,7 @@ def check_tflite(content: bytes, name: str | os.PathLike) -> Flatbuffer:
         _check_tensors(file)
         _check_operations(file)
         _check_order(file)
+        _check_inputs(file)
         _check_references(file)
     except DamagedError as error:
         raise UserError(f"{name} is refused: the file {error}.") from error
@@ -161,6 +169,22 @@ def _check_order(file: Flatbuffer) -> None:
         known |= set(given)
     if not set(outputs) <= known:
         raise DamagedError("has an output that no operation computes")
+
+
+def _check_inputs(file: Flatbuffer) -> None:
+    """Each operation has an input, and those with a kernel have it, in the form that it has in any file."""
+    for operator in file.graph.operators or ():
+        name = file.op_name(operator.opcodeIndex)
+        needed = 2 if name in (*WITH_KERNEL, "REVERSE_V2") else 1
+        inputs = [] if operator.inputs is None else list(map(int, operator.inputs))
+        if len(inputs) < needed or min(inputs[:needed]) < 0:
+            raise DamagedError(f"has an operation {name} with fewer than {needed} inputs")
+        if name in WITH_KERNEL:
+            taken, kernel, given = map(file.shape, (inputs[0], inputs[KERNEL], int(operator.outputs[0])))
+            is_dense = name == "FULLY_CONNECTED"
+            axes = {len(kernel)} if is_dense else {len(taken), len(kernel), len(given)}
+            if axes != {2 if is_dense else 4} or 0 in kernel:
+                raise DamagedError(f"has an operation {name} whose kernel has the shape {kernel}")
 
 
 def _indices(found: Iterable[int] | None, count: int, least: int = 0) -> list[int]:

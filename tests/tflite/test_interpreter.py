@@ -210,6 +210,18 @@ def quantize(*scales):
     return change
 
 
+def set_inputs(name, count):
+    def change(file):
+        operator(file, name).inputs = operator(file, name).inputs[:count]
+
+    return change
+
+
+def flatten_kernel(file):
+    kernel = file.graph.tensors[operator(file, BCONV).inputs[1]]
+    kernel.shape = np.array([np.prod(kernel.shape)])
+
+
 def add_graph(file):
     file.model.subgraphs.append(copy.deepcopy(file.graph))
 
@@ -245,6 +257,9 @@ CRAFTED = {
     "a negative input": (set_input(-2), "refers to a tensor that it does not have"),
     "an operation before its inputs": (reverse, "takes what no operation before it computes"),
     "an output twice": (overwrite, "overwrites a tensor"),
+    "no kernel": (set_inputs(BCONV, 1), "an operation LceBconv2d with fewer than 2 inputs"),
+    "an operation of nothing": (set_inputs("MUL", 0), "an operation MUL with fewer than 1 inputs"),
+    "a kernel in one row": (flatten_kernel, "an operation LceBconv2d whose kernel has the shape"),
     "two graphs": (add_graph, "has 2 graphs"),
     "another schema": (set_on_model("version", 4), "in version 4"),
     "no operation": (set_on_model("operatorCodes", []), "has an operation of kind"),
