@@ -173,17 +173,19 @@ def _check_order(file: Flatbuffer) -> None:
 
 def _check_inputs(file: Flatbuffer) -> None:
     """Each operation has an input, and those with a kernel have it, in the form that it has in any file."""
+    count = len(file.graph.tensors or ())
     for operator in file.graph.operators or ():
         name = file.op_name(operator.opcodeIndex)
         needed = 2 if name in (*WITH_KERNEL, "REVERSE_V2") else 1
-        inputs = [] if operator.inputs is None else list(map(int, operator.inputs))
-        if len(inputs) < needed or min(inputs[:needed]) < 0:
+        inputs = _indices(operator.inputs, count, least=-1)
+        if len(inputs) < needed or -1 in inputs[:needed]:
             raise DamagedError(f"has an operation {name} with fewer than {needed} inputs")
         if name in WITH_KERNEL:
-            taken, kernel, given = map(file.shape, (inputs[0], inputs[KERNEL], int(operator.outputs[0])))
             is_dense = name == "FULLY_CONNECTED"
-            axes = {len(kernel)} if is_dense else {len(taken), len(kernel), len(given)}
-            if axes != {2 if is_dense else 4} or 0 in kernel:
+            indices = (inputs[KERNEL],) if is_dense else (inputs[KERNEL], inputs[0], operator.outputs[0])
+            kernel, *maps = map(file.shape, indices)
+            axes = 2 if is_dense else 4
+            if any(len(shape) != axes for shape in (kernel, *maps)) or 0 in kernel:
                 raise DamagedError(f"has an operation {name} whose kernel has the shape {kernel}")
 
 

@@ -127,7 +127,7 @@ def test_crops_have_the_area_and_aspect_that_were_asked_for():
     settings = Augmentation(crop_area=(0.25, 0.3), crop_aspect=(0.5, 0.6), flip=False)
     for kind in ("photographs", "small"):
         augment = training_transform(settings, kind, 20, (0, 0, 0))
-        for seed in seeds(20):
+        for seed in seeds(40):
             rows, columns = augment(image, seed).numpy()[..., :2].transpose(2, 0, 1)
             # From the centre of the first pixel to that of the last: 19 of 20 pixels.
             height, width = (rows[-1, 0] - rows[0, 0]) / 0.95, (columns[0, -1] - columns[0, 0]) / 0.95

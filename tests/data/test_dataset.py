@@ -56,7 +56,7 @@ def test_skipping_gives_the_rest_of_the_same_epoch(opened):
     steps = opened.steps_per_epoch(7)
     whole = batches(opened.train(7, epoch=3, seed=5))
     assert len(whole) == steps == opened.num_train // 7
-    for skip in (1, steps):
+    for skip in (0, 1, steps - 1, steps):
         tf.random.set_seed(skip)  # the process's own seed has no say
         rest = opened.train(7, epoch=3, seed=5, skip_batches=skip)
         assert rest.cardinality() == steps - skip

@@ -29,8 +29,10 @@ def binary_blocks(x):
     return keras.Concatenate()([layers.ChannelShuffle(4)(y), layers.Bias()(y)])
 
 
-@pytest.mark.parametrize("body", [binary_block, pytest.param(binary_blocks, marks=pytest.mark.large)])
-def test_taps_leave_the_file_as_lce_alone_makes_it(body):
+@pytest.mark.parametrize(
+    ("body", "least"), [(binary_block, 10), pytest.param(binary_blocks, 15, marks=pytest.mark.large)]
+)
+def test_taps_leave_the_file_as_lce_alone_makes_it(body, least):
     import larq_compute_engine as lce
 
     model = network_around(body)
@@ -41,7 +43,7 @@ def test_taps_leave_the_file_as_lce_alone_makes_it(body):
             lce.convert_keras_model(model),
         )
     )
-    assert len(ours.ops) > 10
+    assert len(ours.ops) > least
     assert [op.name for op in ours.ops] == [op.name for op in theirs.ops]
     assert len(ours.graph.outputs) == 1
 

@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-import tensorflow as tf
 
 from bnn_keras import runs
 from bnn_keras.errors import UserError
@@ -40,17 +39,10 @@ def test_a_stopped_run_that_is_resumed_and_extended_ends_as_if_it_had_not_been(b
     assert folder.read_config().recipe.extensions == (1,)
 
 
-class Stop(tf.keras.callbacks.Callback):
-    """Ends a run before its first step."""
-
-    def on_train_begin(self, logs=None):
-        raise KeyboardInterrupt
-
-
 def test_a_finished_run_goes_on_when_it_is_extended(busy, tmp_path, capsys):
     folder = runs.RunFolder(shutil.copytree(busy[0].path, tmp_path / "run"))
     with pytest.raises(KeyboardInterrupt):
-        small_run.train(folder.path, BUSY.extend(2).extend(3), extra_callbacks=[Stop()])
+        small_run.train(folder.path, BUSY.extend(2).extend(3), extra_callbacks=[small_run.StopAtStart()])
     assert "resuming at epoch 3, step 0 (global step 8)" in capsys.readouterr().out
     assert folder.read_config().recipe.extensions == (1, 1) and not folder.finished.exists()
 

@@ -101,18 +101,12 @@ def test_a_stopped_run_ends_like_an_undisturbed_one_and_not_like_one_that_drops_
 
 def test_a_later_training_of_the_same_network_may_drop_nothing(tmp_path):
     """Both are ended before their first step: whether paths are dropped is chosen before that."""
-
-    class Stop(tf.keras.callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            raise StopError
-
-    model = network()
-    with pytest.raises(StopError):
-        run(tmp_path / "one", Stop(), recipe=RECIPE.replace(epochs=1, drop_path=0.5), model=model)
-    assert all(layer.factors is not None for layer in ends_of_paths(model))
-    with pytest.raises(StopError):
-        run(tmp_path / "other", Stop(), recipe=RECIPE.replace(epochs=1, drop_path=0.0), model=model)
-    assert all(layer.factors is None for layer in ends_of_paths(model))
+    model, stop = network(), small_run.StopAtStart()
+    for number, rate in enumerate((0.5, 0.0)):
+        recipe = RECIPE.replace(epochs=1, drop_path=rate)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / str(number), stop, recipe=recipe, model=model)
+        assert all((layer.factors is None) == (rate == 0) for layer in ends_of_paths(model))
 
 
 def test_a_network_without_paths_refuses_the_key(tmp_path):
